@@ -1,0 +1,2 @@
+//! The load generator. Its subcommands arrive with the broker.
+fn main() {}

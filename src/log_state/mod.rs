@@ -1,0 +1,1 @@
+//! What a log knows without a disk.

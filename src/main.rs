@@ -1,0 +1,2 @@
+//! The `ringlog` binary. Its subcommands arrive with the broker.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Metadata records, image and delta.

@@ -1,0 +1,1 @@
+//! Counters, histograms and the named stages of a request.

@@ -1,0 +1,1 @@
+//! The Kafka wire protocol: API table, layouts, length check, framing.
