@@ -1,0 +1,27 @@
+//! The field types of every request that we accept and every response that our client reads, by
+//! version, as constant tables. They drive the length check and the hostile generator of the
+//! tests; values are decoded by the `kafka-protocol` crate.
+//!
+//! Facts are those of Kafka 4.1's message definitions. Each table has the name of the message;
+//! which versions are in use and from which one a message is flexible stands in
+//! [`API_TABLE`](crate::protocol::API_TABLE). To add an API: its tables here, its row there.
+
+mod cluster;
+mod data;
+mod dsl;
+mod topics;
+
+pub use cluster::{
+    API_VERSIONS_REQUEST, API_VERSIONS_RESPONSE, DESCRIBE_CLUSTER_REQUEST,
+    DESCRIBE_CLUSTER_RESPONSE, FIND_COORDINATOR_REQUEST, FIND_COORDINATOR_RESPONSE,
+    METADATA_REQUEST, METADATA_RESPONSE,
+};
+pub use data::{
+    FETCH_REQUEST, FETCH_RESPONSE, LIST_OFFSETS_REQUEST, LIST_OFFSETS_RESPONSE, PRODUCE_REQUEST,
+    PRODUCE_RESPONSE,
+};
+pub use dsl::{Field, Kind, Struct, Versions};
+pub use topics::{
+    CREATE_TOPICS_REQUEST, CREATE_TOPICS_RESPONSE, DELETE_TOPICS_REQUEST, DELETE_TOPICS_RESPONSE,
+    INIT_PRODUCER_ID_REQUEST, INIT_PRODUCER_ID_RESPONSE,
+};
