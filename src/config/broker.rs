@@ -1,0 +1,232 @@
+//! What the broker reads, typed and checked as a whole.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::types::NodeId;
+
+use super::error::{ConfigError, ConfigErrors};
+use super::listener::{self, Listener};
+use super::settings::Settings;
+use super::topic::TopicConfig;
+
+/// Where fetches read (`fetch.path`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum FetchPath {
+    /// As the broker finds best.
+    Auto,
+    /// From the tail cache, from disk only what is not in it.
+    Memory,
+    /// Always O_DIRECT reads from disk.
+    Direct,
+}
+
+/// The broker's settings. Plain data: made once at start, each shard gets a copy.
+#[derive(Clone, Debug)]
+pub struct BrokerConfig {
+    pub node_id: NodeId,
+    /// What `meta.properties` must agree with, if set.
+    pub cluster_id: Option<String>,
+    /// At least one; names and ports differ.
+    pub listeners: Vec<Listener>,
+    /// The same names as `listeners`, not necessarily all. A host that is empty stands for the
+    /// machine's host name, port 0 for the port that the listener of that name was bound to.
+    pub advertised_listeners: Vec<Listener>,
+    /// At least one.
+    pub log_dirs: Vec<PathBuf>,
+
+    pub num_partitions: i32,
+    pub default_replication_factor: i16,
+    pub auto_create_topics_enable: bool,
+    pub delete_topic_enable: bool,
+
+    pub socket_request_max_bytes: usize,
+    /// `None`: idle connections stay open.
+    pub connections_max_idle: Option<Duration>,
+    pub max_connections: usize,
+
+    pub fetch_max_bytes: usize,
+    pub fetch_path: FetchPath,
+    pub max_incremental_fetch_session_cache_slots: usize,
+
+    pub producer_id_expiration: Duration,
+    pub log_unflushed_bytes_max: u64,
+
+    /// `None`: as many as the machine lets us use.
+    pub shards: Option<usize>,
+    pub shard_request_memory_bytes: usize,
+    pub shard_tail_cache_bytes: usize,
+    pub shard_spin_before_park: Duration,
+
+    /// What a topic without overrides gets.
+    pub topic_defaults: TopicConfig,
+    /// What the above was made from: for DescribeConfigs and [`TopicConfig::resolve`].
+    pub settings: Settings,
+}
+
+impl Default for BrokerConfig {
+    fn default() -> BrokerConfig {
+        match BrokerConfig::load(None, &[]) {
+            Ok(config) => config,
+            Err(errors) => panic!("the table's defaults do not go together: {errors}"),
+        }
+    }
+}
+
+impl BrokerConfig {
+    /// Reads a properties file, given as its name and text, then the `key=value` overrides.
+    /// [`Settings::warnings`] of `settings` are to be logged by the caller.
+    pub fn load(
+        file: Option<(&str, &str)>,
+        overrides: &[String],
+    ) -> Result<BrokerConfig, ConfigErrors> {
+        let settings = Settings::load(file, overrides)?;
+        check_together(&settings)?;
+        let listeners = listeners(&settings)?;
+        Ok(BrokerConfig {
+            node_id: int(&settings, "node.id"),
+            cluster_id: settings.text_if_set("cluster.id").map(str::to_owned),
+            advertised_listeners: advertised(&settings, &listeners)?,
+            listeners,
+            log_dirs: log_dirs(&settings),
+            num_partitions: int(&settings, "num.partitions"),
+            default_replication_factor: int(&settings, "default.replication.factor"),
+            auto_create_topics_enable: settings.boolean("auto.create.topics.enable"),
+            delete_topic_enable: settings.boolean("delete.topic.enable"),
+            socket_request_max_bytes: int(&settings, "socket.request.max.bytes"),
+            connections_max_idle: u64::try_from(settings.number("connections.max.idle.ms"))
+                .ok()
+                .map(Duration::from_millis),
+            max_connections: int(&settings, "max.connections"),
+            fetch_max_bytes: int(&settings, "fetch.max.bytes"),
+            fetch_path: match settings.text("fetch.path") {
+                "memory" => FetchPath::Memory,
+                "direct" => FetchPath::Direct,
+                _ => FetchPath::Auto,
+            },
+            max_incremental_fetch_session_cache_slots: int(
+                &settings,
+                "max.incremental.fetch.session.cache.slots",
+            ),
+            producer_id_expiration: Duration::from_millis(int(
+                &settings,
+                "producer.id.expiration.ms",
+            )),
+            log_unflushed_bytes_max: int(&settings, "log.unflushed.bytes.max"),
+            shards: Some(int(&settings, "shards")).filter(|&count| count > 0),
+            shard_request_memory_bytes: int(&settings, "shard.request.memory.bytes"),
+            shard_tail_cache_bytes: int(&settings, "shard.tail.cache.bytes"),
+            shard_spin_before_park: Duration::from_micros(int(
+                &settings,
+                "shard.spin.before.park.us",
+            )),
+            topic_defaults: topic_defaults(&settings)?,
+            settings,
+        })
+    }
+}
+
+/// A number in the field's type; the table keeps it in range.
+fn int<T: TryFrom<i64>>(settings: &Settings, name: &str) -> T {
+    let value = settings.number(name);
+    T::try_from(value)
+        .unwrap_or_else(|_| panic!("the table lets {name} be {value}, which its field cannot hold"))
+}
+
+/// Rules between keys.
+fn check_together(settings: &Settings) -> Result<(), ConfigError> {
+    for name in [
+        "log.retention.ms",
+        "log.retention.minutes",
+        "log.retention.hours",
+    ] {
+        if settings.number_if_set(name) == Some(0) {
+            return Err(settings.mistake(name, "must be -1 (never) or at least 1".to_owned()));
+        }
+    }
+    let not_below = [
+        ("log.unflushed.bytes.max", "message.max.bytes"),
+        ("shard.request.memory.bytes", "socket.request.max.bytes"),
+    ];
+    for (large, small) in not_below {
+        let limit = settings.number(small);
+        if settings.number(large) < limit {
+            return Err(settings.mistake(large, format!("less than `{small}`, which is {limit}")));
+        }
+    }
+    Ok(())
+}
+
+fn listeners(settings: &Settings) -> Result<Vec<Listener>, ConfigError> {
+    let mut listeners = listener::parse(settings.list("listeners"), false)
+        .map_err(|reason| settings.mistake("listeners", reason))?;
+    let controllers = settings.list("controller.listener.names");
+    listeners.retain(|l| {
+        !controllers
+            .iter()
+            .any(|name| name.eq_ignore_ascii_case(&l.name))
+    });
+    if listeners.is_empty() {
+        let reason = "all are in `controller.listener.names`; clients need one".to_owned();
+        return Err(settings.mistake("listeners", reason));
+    }
+    let map = "listener.security.protocol.map";
+    let protocols = listener::parse_protocols(settings.list(map))
+        .map_err(|reason| settings.mistake(map, reason))?;
+    for listener in &listeners {
+        let name = &listener.name;
+        let reason = match protocols.get(name).map(String::as_str) {
+            Some("PLAINTEXT") => continue,
+            Some(protocol) => format!(
+                "{name} asks for {protocol}, and only PLAINTEXT is built; bind it to a trusted \
+                 network as PLAINTEXT://host:port"
+            ),
+            None => format!("no protocol for {name}; add `{name}:PLAINTEXT` to `{map}`"),
+        };
+        return Err(settings.mistake("listeners", reason));
+    }
+    Ok(listeners)
+}
+
+fn advertised(settings: &Settings, listeners: &[Listener]) -> Result<Vec<Listener>, ConfigError> {
+    let name = "advertised.listeners";
+    let Some(entries) = settings.list_if_set(name) else {
+        return match listeners
+            .iter()
+            .find(|l| l.is_wildcard() && !l.host.is_empty())
+        {
+            Some(wildcard) => Err(settings.mistake(
+                "listeners",
+                format!(
+                    "clients cannot connect to {wildcard}; set `{name}` to what they can reach"
+                ),
+            )),
+            None => Ok(listeners.to_vec()),
+        };
+    };
+    let advertised =
+        listener::parse(entries, true).map_err(|reason| settings.mistake(name, reason))?;
+    for listener in &advertised {
+        if listener.is_wildcard() && !listener.host.is_empty() {
+            return Err(settings.mistake(name, format!("clients cannot connect to {listener}")));
+        }
+        if !listeners.iter().any(|bound| bound.name == listener.name) {
+            let reason = format!("`listeners` has none called {}", listener.name);
+            return Err(settings.mistake(name, reason));
+        }
+    }
+    Ok(advertised)
+}
+
+fn log_dirs(settings: &Settings) -> Vec<PathBuf> {
+    match settings.list_if_set("log.dirs") {
+        Some(dirs) if !dirs.is_empty() => dirs.iter().map(PathBuf::from).collect(),
+        _ => vec![PathBuf::from(settings.text("log.dir"))],
+    }
+}
+
+fn topic_defaults(settings: &Settings) -> Result<TopicConfig, ConfigError> {
+    TopicConfig::resolve(settings, &BTreeMap::new())
+        .map_err(|error| settings.mistake("message.max.bytes", error.to_string()))
+}

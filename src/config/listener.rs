@@ -1,0 +1,89 @@
+//! `listeners` and `advertised.listeners`: `NAME://host:port`, comma separated.
+
+use std::collections::BTreeMap;
+
+/// One address to listen on, or to tell clients.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// In capitals (`PLAINTEXT`).
+    pub name: String,
+    /// Host name or address, an IPv6 one without its brackets. Empty: every interface for a
+    /// listener, the machine's own host name for an advertised one.
+    pub host: String,
+    /// 0: any free port; an advertised 0 stands for the port that was bound.
+    pub port: u16,
+}
+
+impl Listener {
+    /// Whether the host means "every interface", which no client can connect to.
+    pub fn is_wildcard(&self) -> bool {
+        matches!(self.host.as_str(), "" | "0.0.0.0" | "::")
+    }
+}
+
+impl std::fmt::Display for Listener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "{}://[{}]:{}", self.name, self.host, self.port)
+        } else {
+            write!(f, "{}://{}:{}", self.name, self.host, self.port)
+        }
+    }
+}
+
+/// Parses the entries of a list of listeners; names must differ, and so must ports other than 0
+/// unless `shared_ports` (several advertised names may lead through one forwarded port).
+pub(super) fn parse(entries: &[String], shared_ports: bool) -> Result<Vec<Listener>, String> {
+    let mut listeners: Vec<Listener> = Vec::with_capacity(entries.len());
+    for entry in entries {
+        let listener = parse_one(entry)
+            .ok_or_else(|| format!("`{entry}` is not of the form NAME://host:port"))?;
+        for other in &listeners {
+            if other.name == listener.name {
+                return Err(format!("two listeners are called {}", listener.name));
+            }
+            if !shared_ports && other.port == listener.port && listener.port != 0 {
+                return Err(format!("two listeners have port {}", listener.port));
+            }
+        }
+        listeners.push(listener);
+    }
+    if listeners.is_empty() {
+        return Err("at least one listener is needed".to_owned());
+    }
+    Ok(listeners)
+}
+
+fn parse_one(entry: &str) -> Option<Listener> {
+    let (name, address) = entry.split_once("://")?;
+    let (host, port) = address.rsplit_once(':')?;
+    let named = name
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    let host = match host.strip_prefix('[') {
+        Some(inner) => inner.strip_suffix(']')?,
+        None if host.contains(':') => return None,
+        None => host,
+    };
+    if name.is_empty() || !named || host.contains(['/', ' ', '@', '[', ']']) {
+        return None;
+    }
+    Some(Listener {
+        name: name.to_ascii_uppercase(),
+        host: host.to_owned(),
+        port: port.parse().ok()?,
+    })
+}
+
+/// Parses `listener.security.protocol.map`: `NAME:PROTOCOL`, comma separated.
+pub(super) fn parse_protocols(entries: &[String]) -> Result<BTreeMap<String, String>, String> {
+    let mut protocols = BTreeMap::new();
+    for entry in entries {
+        let (name, protocol) = entry
+            .split_once(':')
+            .ok_or_else(|| format!("`{entry}` is not of the form NAME:PROTOCOL"))?;
+        let name = name.trim().to_ascii_uppercase();
+        protocols.insert(name, protocol.trim().to_ascii_uppercase());
+    }
+    Ok(protocols)
+}

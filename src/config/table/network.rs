@@ -1,0 +1,36 @@
+//! Listeners, connections, requests.
+
+use super::super::key::{Key, Kind, Valid};
+
+pub(super) const KEYS: &[Key] = &[
+    Key::broker("listeners", Kind::List)
+        .default("PLAINTEXT://127.0.0.1:9092")
+        .doc(
+            "Addresses to listen on, `NAME://host:port`, comma separated. No host: every \
+             interface. There is no authentication yet, so the default is loopback only.",
+        ),
+    Key::broker("advertised.listeners", Kind::List).doc(
+        "Addresses that clients are told, by the names of `listeners`. Not set: as `listeners`.",
+    ),
+    Key::broker("listener.security.protocol.map", Kind::List)
+        .default("PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL")
+        .doc("Security protocol of each listener name, `NAME:PROTOCOL`; only PLAINTEXT is built."),
+    Key::broker("controller.listener.names", Kind::List).doc(
+        "Names in `listeners` that are for Kafka's controller. Ringlog's needs no listener of its \
+         own: these are not opened.",
+    ),
+    Key::broker("socket.request.max.bytes", Kind::Int)
+        .default("104857600")
+        .valid(Valid::AtLeast(1))
+        .doc(
+            "Size of the largest request, without its size prefix; a larger one closes the \
+              connection.",
+        ),
+    Key::broker("connections.max.idle.ms", Kind::Long)
+        .default("600000")
+        .doc("A connection without a request for this long is closed. Negative: never."),
+    Key::broker("max.connections", Kind::Int)
+        .default("2147483647")
+        .valid(Valid::AtLeast(0))
+        .doc("Connections of the whole broker; one more is closed at once."),
+];
