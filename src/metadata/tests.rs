@@ -1,0 +1,1 @@
+//! Tests of the metadata image and its records.
