@@ -1,0 +1,81 @@
+use super::*;
+use crate::log_state::ProducerBatch;
+
+fn checkpoint(number: u64, producer_count: i64) -> RecoveryCheckpoint {
+    let mut checkpoint = RecoveryCheckpoint {
+        number,
+        segment_base_offset: 100,
+        segment_position: 65_000,
+        offset_index_entry_count: 12,
+        time_index_entry_count: 11,
+        bytes_since_index_entry: 700,
+        max_timestamp: 5,
+        max_timestamp_offset: 120,
+        first_timestamp: 3,
+        unflushed_bytes_max: 1 << 20,
+        ..RecoveryCheckpoint::default()
+    };
+    checkpoint.state.log_start_offset = 90;
+    checkpoint.state.log_end_offset = 150;
+    checkpoint.state.epochs.assign(4, 90);
+    for producer_id in 0..producer_count {
+        for index in 0..7 {
+            let batch = ProducerBatch {
+                producer_id,
+                producer_epoch: 2,
+                base_sequence: index * 3,
+                last_offset_delta: 2,
+                is_transactional: producer_id == 1,
+            };
+            let base_offset = 90 + i64::from(index) * 3;
+            checkpoint.state.producers.apply(&batch, base_offset, 77);
+        }
+    }
+    checkpoint
+}
+
+#[test]
+fn all_that_it_holds_comes_back() {
+    for producer_count in [0, 1, 3, 500] {
+        let before = checkpoint(9, producer_count);
+        let mut slot = before.encode();
+        slot.resize(slot.len() + 4000, 0);
+        assert_eq!(RecoveryCheckpoint::decode(&slot).unwrap(), before);
+    }
+}
+
+#[test]
+fn the_newest_good_slot_counts() {
+    let slot = |number| {
+        let mut bytes = checkpoint(number, 2).encode();
+        bytes.resize(4096, 0);
+        bytes
+    };
+    let newest = |first: Vec<u8>, second: Vec<u8>| {
+        RecoveryCheckpoint::newest(&[first, second].concat())
+            .map(|(checkpoint, slot)| (checkpoint.number, slot))
+    };
+    let torn = |number| {
+        let mut bytes = slot(number);
+        bytes[300] ^= 1;
+        bytes
+    };
+    assert_eq!(newest(slot(4), slot(5)), Some((5, 1)));
+    assert_eq!(newest(slot(6), slot(5)), Some((6, 0)));
+    assert_eq!(newest(slot(4), torn(5)), Some((4, 0)));
+    assert_eq!(newest(torn(6), slot(5)), Some((5, 1)));
+    assert_eq!(newest(vec![0; 4096], slot(1)), Some((1, 1)));
+    assert_eq!(newest(torn(6), torn(5)), None);
+    assert!(RecoveryCheckpoint::newest(&[]).is_none());
+}
+
+#[test]
+fn every_damaged_byte_is_noticed() {
+    let good = checkpoint(1, 1).encode();
+    for index in (0..good.len()).filter(|&index| !(10..12).contains(&index)) {
+        let mut bytes = good.clone();
+        bytes[index] ^= 0x20;
+        assert!(RecoveryCheckpoint::decode(&bytes).is_err(), "byte {index}");
+        assert!(RecoveryCheckpoint::decode(&good[..index]).is_err());
+    }
+}
