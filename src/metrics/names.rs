@@ -1,0 +1,102 @@
+//! The one table of metric names. A row makes the enum's variant and what is shown of it.
+
+/// What a value counts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unit {
+    Count,
+    Bytes,
+    Nanoseconds,
+}
+
+/// What is shown of a metric.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Metric {
+    /// In snake case, without prefix; unique among all metrics.
+    pub name: &'static str,
+    pub unit: Unit,
+    pub doc: &'static str,
+}
+
+macro_rules! metrics {
+    ($(#[$meta:meta])* $kind:ident { $($variant:ident, $name:literal, $unit:ident, $doc:literal;)* }) => {
+        $(#[$meta])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        pub enum $kind {
+            $(#[doc = $doc] $variant,)*
+        }
+
+        impl $kind {
+            pub const ALL: &[$kind] = &[$($kind::$variant,)*];
+
+            const TABLE: &[Metric] = &[
+                $(Metric { name: $name, unit: Unit::$unit, doc: $doc },)*
+            ];
+
+            /// The row of the table.
+            pub fn metric(self) -> Metric {
+                Self::TABLE[self as usize]
+            }
+        }
+    };
+}
+
+metrics! {
+    /// Only goes up while the shard lives.
+    Counter {
+        ConnectionsAccepted, "connections_accepted", Count, "Connections accepted.";
+        ConnectionsClosed, "connections_closed", Count, "Connections closed, whoever closed them.";
+        ConnectionsRefused, "connections_refused", Count, "Connections closed at once: too many.";
+        ConnectionsIdleClosed, "connections_idle_closed", Count, "Connections closed for idleness.";
+        RequestsMalformed, "requests_malformed", Count, "Requests that closed their connection.";
+        ReceivedBytes, "received_bytes", Bytes, "Bytes of requests, size prefixes included.";
+        SentBytes, "sent_bytes", Bytes, "Bytes of responses, size prefixes included.";
+        AdmissionWaits, "admission_waits", Count, "Requests that waited for memory.";
+        ProducedRecords, "produced_records", Count, "Records appended for producers.";
+        ProducedBytes, "produced_bytes", Bytes, "Bytes of batches appended for producers.";
+        ProducedBatches, "produced_batches", Count, "Batches appended for producers.";
+        DuplicateBatches, "duplicate_batches", Count, "Retried batches that were there already.";
+        FetchedBytesMemory, "fetched_bytes_memory", Bytes, "Bytes served from the tail cache.";
+        FetchedBytesDirect, "fetched_bytes_direct", Bytes, "Bytes served from O_DIRECT reads.";
+        FetchWakeups, "fetch_wakeups", Count, "Parked fetches that read again.";
+        FetchesExpired, "fetches_expired", Count, "Parked fetches answered by their max wait.";
+        ProducesExpired, "produces_expired", Count, "Parked produces that timed out.";
+        DiskWrites, "disk_writes", Count, "Writes submitted to log files.";
+        DiskWrittenBytes, "disk_written_bytes", Bytes, "Bytes of those writes, padding included.";
+        DiskFlushes, "disk_flushes", Count, "Device flushes (fdatasync) submitted.";
+        DiskReads, "disk_reads", Count, "Reads submitted to log files.";
+        DiskReadBytes, "disk_read_bytes", Bytes, "Bytes of those reads.";
+        DiskErrors, "disk_errors", Count, "Failed operations on log directories.";
+        SegmentsRolled, "segments_rolled", Count, "Segments closed for a new one.";
+        MeshMessages, "mesh_messages", Count, "Messages sent to other shards.";
+    }
+}
+
+metrics! {
+    /// Goes up and down; the value of the broker is the sum over its shards.
+    Gauge {
+        Connections, "connections", Count, "Open connections.";
+        Partitions, "partitions", Count, "Partitions whose log is open.";
+        RequestMemoryBytes, "request_memory_bytes", Bytes, "Memory of requests in flight.";
+        TailCacheBytes, "tail_cache_bytes", Bytes, "Memory of the tail cache.";
+        UnflushedBytes, "unflushed_bytes", Bytes, "Bytes written and not flushed.";
+        ParkedProduces, "parked_produces", Count, "Produces that wait for the high watermark.";
+        ParkedFetches, "parked_fetches", Count, "Fetches that wait for records.";
+        CommitDepth, "commit_depth", Count, "Commits and tail reads in flight at the disk.";
+        BackgroundDepthBytes, "background_depth_bytes", Bytes, "Background bytes at the disk.";
+    }
+}
+
+metrics! {
+    /// How values are spread.
+    Distribution {
+        DiskWriteTime, "disk_write_time", Nanoseconds, "One write, submitted to completed.";
+        DiskFlushTime, "disk_flush_time", Nanoseconds, "One device flush, submitted to completed.";
+        DiskReadTime, "disk_read_time", Nanoseconds, "One read, submitted to completed.";
+        DiskWriteSize, "disk_write_size", Bytes, "Bytes of one write.";
+        FlushWrites, "flush_writes", Count, "Writes that one flush made durable.";
+        BackgroundWaitTime, "background_wait_time", Nanoseconds,
+            "Background work waiting for its share of the disk.";
+        SendSize, "send_size", Bytes, "Bytes handed to the socket at once.";
+        ReactorStallTime, "reactor_stall_time", Nanoseconds, "How late the heartbeat timer fired.";
+    }
+}
