@@ -1,0 +1,68 @@
+//! What can go wrong with a log.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::types::{ErrorCode, Offset};
+
+/// Why a log cannot do what it was asked for. Cheap to clone: a failed directory gives the same
+/// error to all of its logs.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum LogError {
+    #[error("offset {offset} is outside of [{log_start_offset}, {end}]")]
+    OffsetOutOfRange {
+        offset: Offset,
+        log_start_offset: Offset,
+        end: Offset,
+    },
+    /// A read or a small file failed; the directory goes on.
+    #[error("{}: {error}", path.display())]
+    Io {
+        path: PathBuf,
+        error: Rc<std::io::Error>,
+    },
+    /// A write or flush failed: final for the whole log directory.
+    #[error("log directory {} failed and stays offline: {error}", path.display())]
+    Failed {
+        path: PathBuf,
+        error: Rc<std::io::Error>,
+    },
+    /// What is on disk is not what was written. Nothing is cut; the partition stays offline.
+    #[error("{}: corrupt at byte {position}: {fault}", path.display())]
+    Corrupt {
+        path: PathBuf,
+        position: u64,
+        fault: String,
+    },
+    /// The log is being deleted, or has been.
+    #[error("the log is closed")]
+    Closed,
+}
+
+impl LogError {
+    pub(super) fn io(path: &Path, error: std::io::Error) -> LogError {
+        LogError::Io {
+            path: path.to_owned(),
+            error: Rc::new(error),
+        }
+    }
+
+    pub(super) fn corrupt(path: &Path, position: u64, fault: impl Into<String>) -> LogError {
+        LogError::Corrupt {
+            path: path.to_owned(),
+            position,
+            fault: fault.into(),
+        }
+    }
+
+    /// What a client is told.
+    pub fn error_code(&self) -> ErrorCode {
+        match self {
+            LogError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
+            LogError::Io { .. } | LogError::Failed { .. } | LogError::Corrupt { .. } => {
+                ErrorCode::KafkaStorageError
+            }
+            LogError::Closed => ErrorCode::NotLeaderOrFollower,
+        }
+    }
+}
