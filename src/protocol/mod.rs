@@ -21,6 +21,7 @@ mod coordinator_key;
 mod fetch_response;
 mod frame;
 mod gather;
+pub mod hostile;
 
 pub mod layout;
 mod length_check;

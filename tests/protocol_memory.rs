@@ -1,0 +1,177 @@
+//! What decoding hostile and greedy bodies does to memory, seen by a counting allocator: a body
+//! that lies reserves nothing, and a true one takes no more than the length check says.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use bytes::Bytes;
+use ringlog::protocol::hostile::{Direction, Fill, sample};
+use ringlog::protocol::messages::{
+    ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+    FetchRequest, FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest,
+    MetadataRequest, ProduceRequest,
+};
+use ringlog::protocol::{
+    API_TABLE, ApiKey, ApiRow, CheckedBody, DECODED_SIZE_FLOOR, MalformedFrame, check_request,
+    check_response, decoded_size_limit,
+};
+
+/// Counts the bytes that are reserved, and remembers the most there were.
+struct Counting;
+
+static RESERVED: AtomicUsize = AtomicUsize::new(0);
+static PEAK: AtomicUsize = AtomicUsize::new(0);
+
+// SAFETY: every call goes to the system's allocator unchanged.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let reserved = RESERVED.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
+        PEAK.fetch_max(reserved, Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `alloc`.
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
+        RESERVED.fetch_sub(layout.size(), Ordering::Relaxed);
+        // SAFETY: the caller keeps the contract of `dealloc`.
+        unsafe { System.dealloc(memory, layout) }
+    }
+}
+
+#[global_allocator]
+static ALLOCATOR: Counting = Counting;
+
+/// The counters belong to one test at a time.
+static MEASURING: Mutex<()> = Mutex::new(());
+
+/// Room for error texts and the test harness, bytes.
+const SLACK_SIZE: usize = 16 << 10;
+
+/// The most that `work` had reserved at once, bytes, and what it returned.
+fn measured<T>(work: impl FnOnce() -> T) -> (usize, T) {
+    let before = RESERVED.load(Ordering::Relaxed);
+    PEAK.store(before, Ordering::Relaxed);
+    let result = work();
+    (PEAK.load(Ordering::Relaxed).saturating_sub(before), result)
+}
+
+fn check(
+    row: &ApiRow,
+    direction: Direction,
+    version: i16,
+    body: Bytes,
+) -> Result<CheckedBody, MalformedFrame> {
+    match direction {
+        Direction::Request => check_request(row.key, version, body),
+        Direction::Response => check_response(row.key, version, body),
+    }
+}
+
+/// Decodes and drops.
+fn decode(key: ApiKey, direction: Direction, body: CheckedBody) -> Result<(), MalformedFrame> {
+    macro_rules! decode_as {
+        ($request:ty) => {
+            match direction {
+                Direction::Request => body.decode_request::<$request>().map(drop),
+                Direction::Response => body.decode_response::<$request>().map(drop),
+            }
+        };
+    }
+    match key {
+        ApiKey::Produce => decode_as!(ProduceRequest),
+        ApiKey::Fetch => decode_as!(FetchRequest),
+        ApiKey::ListOffsets => decode_as!(ListOffsetsRequest),
+        ApiKey::Metadata => decode_as!(MetadataRequest),
+        ApiKey::FindCoordinator => decode_as!(FindCoordinatorRequest),
+        ApiKey::ApiVersions => decode_as!(ApiVersionsRequest),
+        ApiKey::CreateTopics => decode_as!(CreateTopicsRequest),
+        ApiKey::DeleteTopics => decode_as!(DeleteTopicsRequest),
+        ApiKey::InitProducerId => decode_as!(InitProducerIdRequest),
+        ApiKey::DescribeCluster => decode_as!(DescribeClusterRequest),
+    }
+}
+
+fn for_every_message(mut visit: impl FnMut(&'static ApiRow, Direction, i16)) {
+    for row in &API_TABLE {
+        for version in row.decoded.iter() {
+            visit(row, Direction::Request, version);
+            visit(row, Direction::Response, version);
+        }
+    }
+}
+
+#[test]
+fn a_lie_about_a_length_reserves_nothing() {
+    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    let fill = Fill {
+        element_count: 2,
+        text_size: 9,
+        unknown_tag_count: 1,
+        null: false,
+    };
+    for_every_message(|row, direction, version| {
+        let sample = sample(row, direction, version, fill);
+        for (field, body) in sample.lying_bodies() {
+            let body = Bytes::from(body);
+            let (peak, outcome) = measured(|| {
+                check(row, direction, version, body)
+                    .and_then(|checked| decode(row.key, direction, checked))
+            });
+            let name = row.name;
+            assert!(
+                outcome.is_err(),
+                "{name} v{version} {direction:?}: {field} lied"
+            );
+            assert!(
+                peak < SLACK_SIZE,
+                "{name} v{version}: {field} reserved {peak} bytes"
+            );
+        }
+    });
+}
+
+#[test]
+fn decoding_takes_no_more_than_the_check_says() {
+    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    // The smallest elements make the most memory of the fewest bytes.
+    for unknown_tag_count in [0, 1, 2, 7, 12, 40] {
+        for (element_count, text_size) in [(1, 0), (6, 0), (12, 3)] {
+            let fill = Fill {
+                element_count,
+                text_size,
+                unknown_tag_count,
+                null: false,
+            };
+            for_every_message(|row, direction, version| {
+                let body = Bytes::from(sample(row, direction, version, fill).body);
+                let size = body.len();
+                let checked = check(row, direction, version, body).expect("a sound body");
+                let promised = checked.decoded_size();
+                let (peak, outcome) = measured(|| decode(row.key, direction, checked));
+                outcome.expect("a sound body decodes");
+                assert!(
+                    peak <= promised + SLACK_SIZE,
+                    "{} v{version} {direction:?} {fill:?}: {size} bytes took {peak}, said {promised}",
+                    row.name
+                );
+            });
+        }
+    }
+}
+
+#[test]
+fn a_greedy_body_is_refused_before_anything_is_reserved() {
+    let _alone = MEASURING.lock().unwrap_or_else(PoisonError::into_inner);
+    // 20 Mi empty topic names in 40 MiB: 1.5 GB decoded.
+    let count = 20u32 << 20;
+    let mut body = vec![0; 4 + 2 * count as usize];
+    body[..4].copy_from_slice(&count.to_be_bytes());
+    let body = Bytes::from(body);
+    let size = body.len();
+    let (peak, outcome) = measured(|| check_request(ApiKey::Metadata, 1, body));
+    let error = outcome.expect_err("far above the limit");
+    assert_eq!(error.field, "topics");
+    assert!(peak < SLACK_SIZE, "{peak} bytes reserved");
+    assert!(decoded_size_limit(size) < DECODED_SIZE_FLOOR + 5 * size);
+}
