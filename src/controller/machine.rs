@@ -1,0 +1,87 @@
+//! The controller's state.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::request::{ControllerReply, ControllerRequest, Outcome};
+use crate::config::BrokerConfig;
+use crate::metadata::{ApplyError, MetadataDelta, MetadataImage, MetadataRecord, collision_key};
+use crate::types::Monotonic;
+
+/// Turns requests into metadata records. Lives on shard 0.
+///
+/// **Invariant:** `colliding` has, under its [`collision_key`], every topic of the image that has
+/// one, and nothing else.
+#[derive(Debug)]
+pub struct Controller {
+    pub(super) config: Arc<BrokerConfig>,
+    pub(super) image: MetadataImage,
+    pub(super) colliding: BTreeMap<String, BTreeSet<Arc<str>>>,
+}
+
+impl Controller {
+    /// A controller before the first record of the log is replayed.
+    pub fn new(config: Arc<BrokerConfig>) -> Controller {
+        Controller {
+            config,
+            image: MetadataImage::default(),
+            colliding: BTreeMap::new(),
+        }
+    }
+
+    /// The metadata as of the last replayed record: what the shards are given, cheap to clone.
+    pub fn image(&self) -> &MetadataImage {
+        &self.image
+    }
+
+    /// Answers a request. Changes nothing: the records do, when they are replayed. The time is part
+    /// of every machine's signature; nothing that one node is asked depends on it yet.
+    pub fn handle(&self, _now: Monotonic, request: ControllerRequest) -> Outcome {
+        match request {
+            ControllerRequest::CreateTopics(request) => self.create_topics(request),
+            ControllerRequest::AutoCreateTopics(topics) => self.auto_create_topics(topics),
+            ControllerRequest::DeleteTopics(request) => self.delete_topics(request),
+            ControllerRequest::AllocateProducerIds => self.allocate_producer_ids(),
+            ControllerRequest::RegisterBroker(request) => self.register_broker(request),
+        }
+    }
+
+    /// Takes in one record of the metadata log and notes in `delta` what it changed.
+    ///
+    /// An error means that the log is corrupt: stop.
+    pub fn replay(
+        &mut self,
+        record: &MetadataRecord,
+        delta: &mut MetadataDelta,
+    ) -> Result<(), ApplyError> {
+        let removed = match record {
+            MetadataRecord::RemoveTopic(record) => self.image.topic(record.topic_id).cloned(),
+            _ => None,
+        };
+        self.image.apply(record, delta)?;
+        if let MetadataRecord::Topic(record) = record
+            && let Some(key) = collision_key(&record.name)
+        {
+            let names = self.colliding.entry(key).or_default();
+            names.insert(record.name.clone());
+        }
+        if let Some(topic) = removed
+            && let Some(key) = collision_key(&topic.name)
+            && let Some(names) = self.colliding.get_mut(&key)
+        {
+            names.remove(&topic.name);
+            if names.is_empty() {
+                self.colliding.remove(&key);
+            }
+        }
+        Ok(())
+    }
+
+    /// An outcome that changes nothing.
+    pub(super) fn answer(reply: ControllerReply) -> Outcome {
+        Outcome {
+            records: Vec::new(),
+            reply,
+        }
+    }
+}
