@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::types::NodeId;
 
-use super::error::{ConfigError, ConfigErrors};
+use super::error::ConfigErrors;
 use super::listener::{self, Listener};
 use super::settings::Settings;
 use super::topic::TopicConfig;
@@ -135,7 +135,7 @@ fn int<T: TryFrom<i64>>(settings: &Settings, name: &str) -> T {
 }
 
 /// Rules between keys.
-fn check_together(settings: &Settings) -> Result<(), ConfigError> {
+fn check_together(settings: &Settings) -> Result<(), ConfigErrors> {
     for name in [
         "log.retention.ms",
         "log.retention.minutes",
@@ -158,7 +158,7 @@ fn check_together(settings: &Settings) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn listeners(settings: &Settings) -> Result<Vec<Listener>, ConfigError> {
+fn listeners(settings: &Settings) -> Result<Vec<Listener>, ConfigErrors> {
     let mut listeners = listener::parse(settings.list("listeners"), false)
         .map_err(|reason| settings.mistake("listeners", reason))?;
     let controllers = settings.list("controller.listener.names");
@@ -189,7 +189,7 @@ fn listeners(settings: &Settings) -> Result<Vec<Listener>, ConfigError> {
     Ok(listeners)
 }
 
-fn advertised(settings: &Settings, listeners: &[Listener]) -> Result<Vec<Listener>, ConfigError> {
+fn advertised(settings: &Settings, listeners: &[Listener]) -> Result<Vec<Listener>, ConfigErrors> {
     let name = "advertised.listeners";
     let Some(entries) = settings.list_if_set(name) else {
         return match listeners
@@ -226,7 +226,7 @@ fn log_dirs(settings: &Settings) -> Vec<PathBuf> {
     }
 }
 
-fn topic_defaults(settings: &Settings) -> Result<TopicConfig, ConfigError> {
+fn topic_defaults(settings: &Settings) -> Result<TopicConfig, ConfigErrors> {
     TopicConfig::resolve(settings, &BTreeMap::new())
         .map_err(|error| settings.mistake("message.max.bytes", error.to_string()))
 }

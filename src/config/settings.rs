@@ -144,13 +144,13 @@ impl Settings {
     }
 
     /// A mistake in the value of a key that only shows together with others.
-    pub(super) fn mistake(&self, name: &str, reason: String) -> ConfigError {
+    pub(super) fn mistake(&self, name: &str, reason: String) -> ConfigErrors {
         let setting = &self.values[name];
         let place = match &setting.source {
             Source::Broker(place) => place.clone(),
             Source::Default | Source::Topic => Place::Whole,
         };
-        ConfigError::InvalidValue {
+        ConfigErrors::from(ConfigError::InvalidValue {
             place,
             key: name.to_owned(),
             value: setting
@@ -160,7 +160,7 @@ impl Settings {
                 .unwrap_or_default(),
             reason,
             advice: format!("expected {}", setting.key.expected()),
-        }
+        })
     }
 
     fn value(&self, name: &str) -> Option<&Value> {

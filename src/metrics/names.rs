@@ -18,7 +18,9 @@ pub struct Metric {
 }
 
 macro_rules! metrics {
-    ($(#[$meta:meta])* $kind:ident { $($variant:ident, $name:literal, $unit:ident, $doc:literal;)* }) => {
+    ($(#[$meta:meta])* $kind:ident {
+        $($variant:ident, $name:literal, $unit:ident, $doc:literal;)*
+    }) => {
         $(#[$meta])*
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         pub enum $kind {
