@@ -6,10 +6,14 @@ use kafka_protocol::protocol::{Encodable, HeaderVersion, Request};
 
 use super::api::ApiKey;
 use super::frame::{FRAME_PREFIX_SIZE, RequestHeader, response_body_position};
-use super::length_check::{MalformedFrame, STRING_SIZE_MAX, check_request, check_response};
+use super::layout::Struct;
+use super::length_check::{
+    MalformedFrame, STRING_SIZE_MAX, check_own, check_request, check_response,
+};
 
 /// A message that cannot be said in this version: a field is set that the version does not have,
-/// or a string or frame is too long. A mistake of ours; the connection is closed.
+/// or is null where it may not be, or a string or frame is too long. A mistake of ours; the
+/// connection is closed.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("cannot encode {key} version {version}: {reason}")]
 pub struct EncodeError {
@@ -49,7 +53,7 @@ pub fn encode_response<T: Encodable + HeaderVersion>(
         key.row().response_header_version(version),
         "response of another API than {key}"
     );
-    encode_frame(key, version, response, |size| {
+    encode_frame(key, version, key.row().response, response, |size| {
         let mut frame = BytesMut::with_capacity(FRAME_PREFIX_SIZE + 5 + size);
         put_response_header(&mut frame, key, version, header.correlation_id);
         frame
@@ -65,7 +69,7 @@ pub fn encode_request<R: Request>(
     request: &R,
 ) -> Result<Bytes, EncodeError> {
     let key = api_of::<R>();
-    encode_frame(key, version, request, |size| {
+    encode_frame(key, version, key.row().request, request, |size| {
         let client_id_size = client_id.map_or(0, str::len);
         let mut frame = BytesMut::with_capacity(FRAME_PREFIX_SIZE + 11 + client_id_size + size);
         put_request_header(&mut frame, key, version, correlation_id, client_id);
@@ -90,6 +94,7 @@ fn api_of<R: Request>() -> ApiKey {
 fn encode_frame<T: Encodable>(
     key: ApiKey,
     version: i16,
+    layout: &Struct,
     message: &T,
     start: impl FnOnce(usize) -> BytesMut,
 ) -> Result<Bytes, EncodeError> {
@@ -111,6 +116,7 @@ fn encode_frame<T: Encodable>(
         size,
         "{key} version {version}: size and bytes disagree"
     );
+    check_own(key.row(), layout, version, &frame[header_end..]).map_err(|error| fail(&error))?;
     let frame_size = frame.len() - FRAME_PREFIX_SIZE;
     let prefix = i32::try_from(frame_size).map_err(|error| fail(&error))?;
     frame[..FRAME_PREFIX_SIZE].copy_from_slice(&prefix.to_be_bytes());

@@ -44,7 +44,6 @@ impl Gather {
     /// The length of an array or of bytes; `None` is null.
     pub(super) fn put_length(&mut self, length: Option<usize>) -> Result<(), String> {
         let too_long = |_| format!("length {length:?} is too long");
-        // One less than i32::MAX, for a varint counts from 1.
         let length = length.map(i32::try_from).transpose().map_err(too_long)?;
         match (self.flexible, length) {
             (true, None) => self.put_varint(0),
