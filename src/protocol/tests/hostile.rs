@@ -20,7 +20,7 @@ const FILLS: [Fill; 4] = [
         null: false,
     },
     Fill {
-        element_count: 2,
+        element_count: 1,
         text_size: 130,
         unknown_tag_count: 2,
         null: true,
