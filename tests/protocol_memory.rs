@@ -152,7 +152,7 @@ fn decoding_takes_no_more_than_the_check_says() {
                 outcome.expect("a sound body decodes");
                 assert!(
                     peak <= promised + SLACK_SIZE,
-                    "{} v{version} {direction:?} {fill:?}: {size} bytes took {peak}, said {promised}",
+                    "{} v{version} {direction:?} {fill:?}: {size} B took {peak}, not {promised}",
                     row.name
                 );
             });

@@ -3,18 +3,18 @@
 
 /// Runs `$function::<R>` for the request type of `$key`.
 macro_rules! for_request_type {
-    ($key:expr, $function:ident($($argument:expr),*)) => {
+    ($key:expr, $function:ident $arguments:tt) => {
         match $key {
-            ApiKey::Produce => $function::<messages::ProduceRequest>($($argument),*),
-            ApiKey::Fetch => $function::<messages::FetchRequest>($($argument),*),
-            ApiKey::ListOffsets => $function::<messages::ListOffsetsRequest>($($argument),*),
-            ApiKey::Metadata => $function::<messages::MetadataRequest>($($argument),*),
-            ApiKey::FindCoordinator => $function::<messages::FindCoordinatorRequest>($($argument),*),
-            ApiKey::ApiVersions => $function::<messages::ApiVersionsRequest>($($argument),*),
-            ApiKey::CreateTopics => $function::<messages::CreateTopicsRequest>($($argument),*),
-            ApiKey::DeleteTopics => $function::<messages::DeleteTopicsRequest>($($argument),*),
-            ApiKey::InitProducerId => $function::<messages::InitProducerIdRequest>($($argument),*),
-            ApiKey::DescribeCluster => $function::<messages::DescribeClusterRequest>($($argument),*),
+            ApiKey::Produce => $function::<messages::ProduceRequest>$arguments,
+            ApiKey::Fetch => $function::<messages::FetchRequest>$arguments,
+            ApiKey::ListOffsets => $function::<messages::ListOffsetsRequest>$arguments,
+            ApiKey::Metadata => $function::<messages::MetadataRequest>$arguments,
+            ApiKey::FindCoordinator => $function::<messages::FindCoordinatorRequest>$arguments,
+            ApiKey::ApiVersions => $function::<messages::ApiVersionsRequest>$arguments,
+            ApiKey::CreateTopics => $function::<messages::CreateTopicsRequest>$arguments,
+            ApiKey::DeleteTopics => $function::<messages::DeleteTopicsRequest>$arguments,
+            ApiKey::InitProducerId => $function::<messages::InitProducerIdRequest>$arguments,
+            ApiKey::DescribeCluster => $function::<messages::DescribeClusterRequest>$arguments,
         }
     };
 }
