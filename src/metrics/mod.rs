@@ -4,7 +4,8 @@
 //!   [`Distribution`] are made from it.
 //! - [`Stage`]: where a request's time goes; the same names appear in histograms, the web page
 //!   and bench's reports. [`StageClock`] measures them.
-//! - [`ShardMetrics`]: the handle that components of a shard record with: a few nanoseconds each.
+//! - [`ShardMetrics`]: the handle that components of a shard record with. A counter costs some
+//!   1 ns, a histogram 10 to 25: record by request, write or flush, never by record.
 //! - [`Snapshot`]: plain data that crosses shards, is merged, and subtracted for an interval.
 //!
 //! A shard owns its [`ShardMetrics`] and never shares it; only snapshots leave the shard.
