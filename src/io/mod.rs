@@ -36,5 +36,5 @@ pub use mesh::{Mesh, MeshBuilder};
 pub use net::{Accepted, Closer, Listener, Reader, Stream, Writer};
 pub use options::{ReactorOptions, StopSignal};
 pub use reactor::Reactor;
-pub use sync::{Notify, Permit, Semaphore, oneshot};
+pub use sync::{Notify, OneshotReceiver, OneshotSender, Permit, Semaphore, oneshot};
 pub use task::Task;
