@@ -206,7 +206,7 @@ impl Simulation {
         let drawn = world.schedule.next_u64();
         world.now += drawn % POLL_DURATION_MAX;
         drop(world);
-        self.poll_one(((drawn >> 32) * ready_count as u64 >> 32) as usize);
+        self.poll_one((((drawn >> 32) * ready_count as u64) >> 32) as usize);
         true
     }
 
