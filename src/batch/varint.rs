@@ -10,40 +10,53 @@ pub(super) const VARINT_SIZE_MAX: usize = 5;
 pub(super) const VARLONG_SIZE_MAX: usize = 10;
 
 /// The `i32` at the start of `bytes` and its size; `None` if it does not end there or is over-long.
-#[inline]
+#[inline(always)]
 pub(super) fn read_varint(bytes: &[u8]) -> Option<(i32, usize)> {
-    let &first = bytes.first()?;
-    if first < 0x80 {
-        return Some((unzigzag32(u32::from(first)), 1));
-    }
-    let mut value = u32::from(first & 0x7f);
-    for (index, &byte) in bytes.iter().enumerate().take(VARINT_SIZE_MAX).skip(1) {
-        if index == VARINT_SIZE_MAX - 1 && byte > 0x0f {
-            return None;
+    match *bytes {
+        [only, ..] if only < 0x80 => Some((unzigzag32(u32::from(only)), 1)),
+        [low, high, ..] if high < 0x80 => {
+            let value = u32::from(low & 0x7f) | u32::from(high) << 7;
+            Some((unzigzag32(value), 2))
         }
-        value |= u32::from(byte & 0x7f) << (7 * index);
-        if byte < 0x80 {
-            return Some((unzigzag32(value), index + 1));
-        }
+        _ => read_long_varint(bytes),
     }
-    None
 }
 
 /// The `i64` at the start of `bytes` and its size; `None` if it does not end there or is over-long.
-#[inline]
+#[inline(always)]
 pub(super) fn read_varlong(bytes: &[u8]) -> Option<(i64, usize)> {
-    let &first = bytes.first()?;
-    if first < 0x80 {
-        return Some((unzigzag64(u64::from(first)), 1));
+    match *bytes {
+        [only, ..] if only < 0x80 => Some((unzigzag64(u64::from(only)), 1)),
+        [low, high, ..] if high < 0x80 => {
+            let value = u64::from(low & 0x7f) | u64::from(high) << 7;
+            Some((unzigzag64(value), 2))
+        }
+        _ => read_long_varlong(bytes),
     }
-    let mut value = u64::from(first & 0x7f);
-    for (index, &byte) in bytes.iter().enumerate().take(VARLONG_SIZE_MAX).skip(1) {
+}
+
+#[inline(never)]
+fn read_long_varint(bytes: &[u8]) -> Option<(i32, usize)> {
+    let (value, size) = read_unsigned(bytes, VARINT_SIZE_MAX)?;
+    let value = u32::try_from(value).ok()?;
+    Some((unzigzag32(value), size))
+}
+
+#[inline(never)]
+fn read_long_varlong(bytes: &[u8]) -> Option<(i64, usize)> {
+    let (value, size) = read_unsigned(bytes, VARLONG_SIZE_MAX)?;
+    Some((unzigzag64(value), size))
+}
+
+fn read_unsigned(bytes: &[u8], size_max: usize) -> Option<(u64, usize)> {
+    let mut value = 0;
+    for (index, &byte) in bytes.iter().enumerate().take(size_max) {
         if index == VARLONG_SIZE_MAX - 1 && byte > 0x01 {
             return None;
         }
         value |= u64::from(byte & 0x7f) << (7 * index);
         if byte < 0x80 {
-            return Some((unzigzag64(value), index + 1));
+            return Some((value, index + 1));
         }
     }
     None

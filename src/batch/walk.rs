@@ -119,7 +119,7 @@ struct RecordStart {
     rest: usize,
 }
 
-#[inline]
+#[inline(always)]
 fn record_start<S: RecordSource>(source: &mut S, index: i32) -> Result<RecordStart, BatchError> {
     let bytes = source.fill(PREFIX_SIZE_MAX)?;
     let parsed = parse_start(bytes);
@@ -129,7 +129,7 @@ fn record_start<S: RecordSource>(source: &mut S, index: i32) -> Result<RecordSta
 }
 
 /// The start of a record and its size.
-#[inline]
+#[inline(always)]
 fn parse_start(bytes: &[u8]) -> Result<(RecordStart, usize), &'static str> {
     let (length, length_size) = read_varint(bytes).ok_or(BAD_VARINT)?;
     let length = usize::try_from(length).map_err(|_| "negative length")?;
@@ -209,7 +209,10 @@ impl<S: RecordSource> Body<'_, S> {
 
     #[inline]
     fn charge(&mut self, size: usize) -> Result<(), BatchError> {
-        self.rest = self.rest.checked_sub(size).ok_or(self.fault(CUT_OFF))?;
+        let Some(rest) = self.rest.checked_sub(size) else {
+            return Err(self.fault(CUT_OFF));
+        };
+        self.rest = rest;
         Ok(())
     }
 

@@ -140,18 +140,34 @@ fn every_truncation_is_an_error() {
 }
 
 #[test]
-fn a_bomb_stops_at_the_limit_and_leaves_no_memory_behind() {
+fn a_bomb_stops_at_the_limit() {
     const LIMIT: usize = 1024 * 1024;
     let zeros = vec![0; 64 * LIMIT];
-    let mut decompressor = Decompressor::new();
     for codec in &Codec::ALL[1..] {
         let bytes = compressed(*codec, &zeros);
-        let error = decompress_with(&mut decompressor, *codec, &bytes, LIMIT).unwrap_err();
+        let error = decompressed(*codec, &bytes, LIMIT).unwrap_err();
         assert_eq!(error, BatchError::DecompressedTooLarge(LIMIT), "{codec:?}");
-        assert!(decompressor.block.capacity() <= KEPT_SIZE_MAX);
-        let zstd_size = decompressor.zstd.as_ref().map_or(0, DCtx::sizeof);
-        assert!(zstd_size <= KEPT_SIZE_MAX);
     }
+}
+
+#[test]
+fn memory_of_a_large_batch_is_not_kept() {
+    let zeros = vec![0; 4 * KEPT_SIZE_MAX];
+    let mut decompressor = Decompressor::new();
+    let bare = snap::raw::Encoder::new().compress_vec(&zeros).unwrap();
+    let wide_window = zstd::stream::encode_all(&zeros[..], 19).unwrap();
+    for (codec, bytes) in [(Codec::Snappy, bare), (Codec::Zstd, wide_window)] {
+        let back = decompress_with(&mut decompressor, codec, &bytes, zeros.len());
+        assert_eq!(back.map(|back| back.len()), Ok(zeros.len()));
+        assert!(decompressor.block.capacity() <= KEPT_SIZE_MAX);
+        assert!(decompressor.zstd.is_none());
+    }
+    let usual = compressed(Codec::Zstd, &sample());
+    decompress_with(&mut decompressor, Codec::Zstd, &usual, zeros.len()).unwrap();
+    assert!(
+        decompressor.zstd.is_some(),
+        "usual batches share their context"
+    );
 }
 
 #[test]
@@ -162,11 +178,11 @@ fn a_promised_size_reserves_nothing() {
         &[0xff, 0xff, 0xff, 0xff, 0x0f][..],
         &[0x80, 0x80, 0x80, 0x10],
     ] {
-        let mut decompressor = Decompressor::new();
         let bytes = [declared, &[0; 16]].concat();
-        let result = decompress_with(&mut decompressor, Codec::Snappy, &bytes, 1 << 27);
-        assert_eq!(result, Err(BatchError::Decompression(Codec::Snappy)));
-        assert_eq!(decompressor.block.capacity(), 0);
+        let mut block = Vec::new();
+        let mut blocks = snappy::Blocks::new(&bytes, &mut block, DECOMPRESSED_SIZE_MAX);
+        assert!(blocks.read(&mut [0; 16]).is_err());
+        assert_eq!(block.capacity(), 0);
     }
 }
 
