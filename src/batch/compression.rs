@@ -178,7 +178,7 @@ impl Decompressor {
         self.window.resize(WINDOW_SIZE, 0);
         let reader = match codec {
             Codec::None => Reader::Plain(payload),
-            Codec::Gzip => Reader::Gzip(MultiGzDecoder::new(payload)),
+            Codec::Gzip => Reader::Gzip(Box::new(MultiGzDecoder::new(payload))),
             Codec::Snappy => {
                 Reader::Snappy(snappy::Blocks::new(payload, &mut self.block, size_max))
             }
@@ -221,7 +221,7 @@ fn reset_zstd<'a>(slot: &'a mut Option<DCtx<'static>>) -> &'a mut DCtx<'static> 
 
 enum Reader<'a> {
     Plain(&'a [u8]),
-    Gzip(MultiGzDecoder<&'a [u8]>),
+    Gzip(Box<MultiGzDecoder<&'a [u8]>>),
     Snappy(snappy::Blocks<'a>),
     Lz4(lz4::Frame<'a>),
     Zstd(ZstdDecoder<'a, &'a [u8]>),

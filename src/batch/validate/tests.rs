@@ -117,38 +117,19 @@ fn what_kafkas_own_clients_send_is_taken() {
     }
 }
 
-#[test]
-fn the_error_table_of_produce() {
+/// What, a batch, and the code that Kafka answers to it.
+type Case = (&'static str, Vec<u8>, i16);
+
+fn framing_cases() -> Vec<Case> {
     let good = batch();
-    let count = |count: i32| patched(batch(), 57, count.to_be_bytes());
-    let attributes = |attributes: i16| patched(batch(), CRC_START, attributes.to_be_bytes());
     let mut bad_crc = batch();
     *bad_crc.last_mut().unwrap() ^= 1;
-    let zstd = batch_of(Codec::Zstd, &[NOW]);
-    let table: Vec<(&str, Vec<u8>, i16)> = vec![
+    vec![
         ("good", good.clone(), 0),
         ("magic 0", patched(batch(), MAGIC_POSITION, [0]), 87),
         ("magic 1", patched(batch(), MAGIC_POSITION, [1]), 87),
         ("magic 3", patched(batch(), MAGIC_POSITION, [3]), 2),
         ("bad CRC", bad_crc, 2),
-        ("count too large", count(4), 87),
-        ("count too small", count(2), 87),
-        ("count 0", patched(count(0), 23, (-1i32).to_be_bytes()), 87),
-        (
-            "count -1",
-            patched(count(-1), 23, (-2i32).to_be_bytes()),
-            87,
-        ),
-        (
-            "count 2^31-1",
-            patched(count(i32::MAX), 23, (i32::MAX - 1).to_be_bytes()),
-            87,
-        ),
-        (
-            "last offset delta",
-            patched(batch(), 23, 3i32.to_be_bytes()),
-            87,
-        ),
         ("two batches", [good.clone(), good.clone()].concat(), 87),
         ("trailing byte", [&good[..], &[0]].concat(), 87),
         ("empty", vec![], 87),
@@ -156,7 +137,31 @@ fn the_error_table_of_produce() {
         ("header alone", good[..HEADER_SIZE].to_vec(), 87),
         ("length 48", patched(batch(), 8, 48i32.to_be_bytes()), 2),
         ("length -1", patched(batch(), 8, (-1i32).to_be_bytes()), 2),
+        (
+            "length 2^31-1",
+            patched(batch(), 8, i32::MAX.to_be_bytes()),
+            87,
+        ),
         ("base offset 1", patched(batch(), 0, 1i64.to_be_bytes()), 87),
+    ]
+}
+
+fn header_cases() -> Vec<Case> {
+    let counts = |count: i32, last_offset_delta: i32| {
+        let bytes = patched(batch(), 23, last_offset_delta.to_be_bytes());
+        patched(bytes, 57, count.to_be_bytes())
+    };
+    let attributes = |attributes: i16| patched(batch(), CRC_START, attributes.to_be_bytes());
+    let no_sequence = patched(batch(), 43, 9i64.to_be_bytes());
+    vec![
+        ("count too large", counts(4, 2), 87),
+        ("count too small", counts(2, 2), 87),
+        ("both too large", counts(4, 3), 87),
+        ("both too small", counts(2, 1), 87),
+        ("count 0", counts(0, -1), 87),
+        ("count -1", counts(-1, -2), 87),
+        ("count 2^31-1", counts(i32::MAX, i32::MAX - 1), 87),
+        ("count -2^31", counts(i32::MIN, i32::MAX), 87),
         ("control batch", attributes(0x20), 87),
         ("transactional", attributes(0x10), 0),
         ("log append time", attributes(0x08), 32),
@@ -166,38 +171,38 @@ fn the_error_table_of_produce() {
         ("snappy that is none", attributes(2), 87),
         ("lz4 that is none", attributes(3), 87),
         ("zstd that is none", attributes(4), 87),
-        (
-            "producer without sequence",
-            patched(batch(), 43, 9i64.to_be_bytes()),
-            87,
-        ),
-        (
-            "two hours ahead",
-            batch_of(Codec::None, &[NOW, NOW + 2 * HOUR_MS]),
-            32,
-        ),
-        (
-            "an hour ahead",
-            batch_of(Codec::None, &[NOW, NOW + HOUR_MS]),
-            0,
-        ),
-        (
-            "without timestamp",
-            batch_of(Codec::None, &[NO_TIMESTAMP]),
-            0,
-        ),
-        ("very old", batch_of(Codec::None, &[0]), 0),
-        ("zstd", zstd.clone(), 0),
-    ];
-    for (what, bytes, expected) in table {
+        ("producer without sequence", no_sequence, 87),
+    ]
+}
+
+#[test]
+fn the_error_table_of_produce() {
+    for (what, bytes, expected) in framing_cases().into_iter().chain(header_cases()) {
         assert_eq!(code(&bytes, &limits()), expected, "{what}");
     }
-    for (version, expected) in [(3, 76), (6, 76), (7, 0)] {
+}
+
+#[test]
+fn timestamps_by_default_may_be_old_but_not_two_hours_ahead() {
+    for (timestamp, expected) in [
+        (NOW + 2 * HOUR_MS, 32),
+        (NOW + HOUR_MS, 0),
+        (NO_TIMESTAMP, 0),
+        (0, 0),
+    ] {
+        let bytes = batch_of(Codec::None, &[NOW, timestamp]);
+        assert_eq!(code(&bytes, &limits()), expected, "{timestamp}");
+    }
+}
+
+#[test]
+fn zstd_came_with_version_7() {
+    for (produce_version, expected) in [(3, 76), (6, 76), (7, 0)] {
         let limits = ProduceLimits {
-            produce_version: version,
+            produce_version,
             ..limits()
         };
-        assert_eq!(code(&zstd, &limits), expected);
+        assert_eq!(code(&batch_of(Codec::Zstd, &[NOW]), &limits), expected);
     }
 }
 
