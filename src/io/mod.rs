@@ -10,8 +10,8 @@
 //!
 //! # Non-obvious
 //! - **A disk operation, once called, runs to its end** whether or not its future is polled or
-//!   dropped: it is a task of its own ([`Task`]). A dropped future's write may still reach the disk,
-//!   so pretending that it was cancelled loses data.
+//!   dropped: it is a task of its own ([`Task`]). A dropped future's write may still reach the
+//!   disk, so pretending that it was cancelled loses data.
 //! - A file is written in whole units of [`WRITE_UNIT`] bytes, and two writes that cover the same
 //!   unit must never be in flight together: the device would rewrite acknowledged neighbours.
 //! - Long work on the CPU calls [`Reactor::yield_now`], which lets completions in.
@@ -38,3 +38,4 @@ pub use options::{ReactorOptions, StopSignal};
 pub use reactor::Reactor;
 pub use sync::{Notify, OneshotReceiver, OneshotSender, Permit, Semaphore, oneshot};
 pub use task::Task;
+pub use uring::{Shards, StartError, available_cpus, preflight, start};

@@ -29,7 +29,8 @@ pub struct TimerId {
 ///
 /// **Invariant:** a pending timer sits at the level of the highest digit (base [`SLOTS`]) in which
 /// its tick differs from `elapsed`, in that digit's slot. So no level wraps, every occupied slot
-/// lies at or ahead of `elapsed`, and what is on a lower level comes before what is on a higher one.
+/// lies at or ahead of `elapsed`, and what is on a lower level comes before what is on a higher
+/// one.
 #[derive(Debug)]
 pub struct TimingWheel<T> {
     levels: [Level; LEVELS],
