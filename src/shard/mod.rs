@@ -1,1 +1,40 @@
-//! The per-core driver.
+//! The per-core driver: runs the state machines of the partitions and of the controller on the
+//! shard's disk, and carries requests between shards. No protocol, no decisions: those are made in
+//! [`partition`](crate::partition) and [`controller`](crate::controller).
+//!
+//! A [`Shard`] is one core's handle, used by the connections that live there. Whatever they ask of
+//! a partition goes to the shard that owns it, as a plain call when that is this one.
+//!
+//! # Non-obvious
+//! - A request's messages are pushed before the call returns; only the answer is awaited. Together
+//!   with the mesh's FIFO order that keeps the order of a connection's requests for each partition.
+//! - Shard 0 runs the controller. A change of the metadata is durable, then replayed by all shards,
+//!   and only then answered: whoever has the answer finds the topic on every core.
+//! - Progress of a log is told from the log's own task, so it is only noted there; the machine
+//!   steps in a task of the shard.
+
+mod controller_log;
+mod core;
+mod error;
+mod fetch;
+mod image;
+mod lifecycle;
+mod list_offsets;
+mod message;
+mod metadata_log;
+mod peers;
+mod plan;
+mod produce;
+mod replica;
+mod startup;
+mod watchers;
+
+pub use self::core::{Shard, TopicView};
+pub use error::ShardError;
+pub use fetch::FetchWait;
+pub use lifecycle::{Opened, ServerStart};
+pub use message::{
+    FetchItem, FetchOutcome, ListOffsetsItem, ListedOffset, ProduceItem, ServerEvent,
+};
+pub use plan::ShardPlan;
+pub use replica::ProduceOutcome;

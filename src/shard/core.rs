@@ -1,0 +1,279 @@
+//! One shard: what it owns, and its handle.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use super::controller_log::ControllerQueue;
+use super::error::ShardError;
+use super::fetch::Woken;
+use super::lifecycle::{Prepared, ServerStart};
+use super::message::{self, Message, Reply, Request, ServerEvent};
+use super::peers::{Peers, ReturnAddress};
+use super::plan::ShardPlan;
+use super::replica::Replica;
+use super::watchers::Watchers;
+use crate::batch::Decompressor;
+use crate::config::{BrokerConfig, TopicConfig};
+use crate::io::{Accepted, Notify, OneshotSender, Reactor};
+use crate::log::LogDirectory;
+use crate::metadata::MetadataImage;
+use crate::metrics::ShardMetrics;
+use crate::types::{ProducerId, ShardId, TopicId, TopicIdPartition};
+
+/// One core's part of the broker. Cheap to clone, stays on its shard.
+#[derive(Clone)]
+pub struct Shard {
+    pub(super) core: Rc<Core>,
+}
+
+pub(super) struct Core {
+    pub(super) reactor: Reactor,
+    pub(super) config: Arc<BrokerConfig>,
+    pub(super) peers: Peers,
+    pub(super) metrics: ShardMetrics,
+    pub(super) image: RefCell<Arc<MetadataImage>>,
+    /// Of the topics in the image, resolved.
+    pub(super) topic_configs: RefCell<BTreeMap<TopicId, Arc<TopicConfig>>>,
+    pub(super) directory: RefCell<Option<LogDirectory>>,
+    /// The partitions that this shard owns.
+    pub(super) replicas: RefCell<BTreeMap<TopicIdPartition, Rc<Replica>>>,
+    /// Partitions whose log has come further since their machine last stepped.
+    pub(super) progressed: RefCell<Vec<TopicIdPartition>>,
+    pub(super) progress: Notify,
+    /// Fetches of any shard that watch partitions of this one.
+    pub(super) watchers: RefCell<Watchers>,
+    /// Fetches of this shard that wait.
+    pub(super) fetch_waits: RefCell<BTreeMap<u64, Rc<Woken>>>,
+    pub(super) next_fetch: Cell<u64>,
+    pub(super) next_ticket: Cell<u64>,
+    pub(super) producer_ids: RefCell<std::ops::Range<ProducerId>>,
+    pub(super) decompressor: RefCell<Decompressor>,
+    pub(super) server: RefCell<Option<Rc<dyn Fn(ServerEvent)>>>,
+    pub(super) server_start: RefCell<Option<ServerStart>>,
+    pub(super) controller: RefCell<Option<ControllerQueue>>,
+    /// On shard 0: the directory's lock, until a clean stop.
+    pub(super) prepared: Prepared,
+    pub(super) failure: RefCell<Option<ShardError>>,
+    pub(super) has_ended: Cell<bool>,
+    /// Something of the lifecycle changed: server started, failed, ended.
+    pub(super) lifecycle: Notify,
+}
+
+/// A topic as requests see it.
+#[derive(Clone)]
+pub struct TopicView {
+    pub topic_id: TopicId,
+    pub partition_count: i32,
+    pub config: Arc<TopicConfig>,
+}
+
+impl TopicView {
+    pub fn has_partition(&self, partition: i32) -> bool {
+        (0..self.partition_count).contains(&partition)
+    }
+}
+
+/// Where an answer goes.
+pub(super) enum ReplyTo {
+    Here(OneshotSender<Reply>),
+    There(ReturnAddress),
+}
+
+impl Shard {
+    /// Joins the mesh with the other shards and begins to serve their requests.
+    pub async fn join(reactor: &Reactor, plan: ShardPlan) -> Shard {
+        let mesh = plan.mesh.join(reactor).await;
+        let shard = Shard {
+            core: Rc::new(Core {
+                reactor: reactor.clone(),
+                config: plan.config,
+                peers: Peers::new(mesh),
+                metrics: ShardMetrics::new(),
+                image: RefCell::new(Arc::new(MetadataImage::default())),
+                topic_configs: RefCell::new(BTreeMap::new()),
+                directory: RefCell::new(None),
+                replicas: RefCell::new(BTreeMap::new()),
+                progressed: RefCell::new(Vec::new()),
+                progress: Notify::new(),
+                watchers: RefCell::new(Watchers::default()),
+                fetch_waits: RefCell::new(BTreeMap::new()),
+                next_fetch: Cell::new(0),
+                next_ticket: Cell::new(0),
+                producer_ids: RefCell::new(0..0),
+                decompressor: RefCell::new(Decompressor::new()),
+                server: RefCell::new(None),
+                server_start: RefCell::new(None),
+                controller: RefCell::new(None),
+                prepared: RefCell::new(None),
+                failure: RefCell::new(None),
+                has_ended: Cell::new(false),
+                lifecycle: Notify::new(),
+            }),
+        };
+        let core = Rc::clone(&shard.core);
+        reactor.spawn(receive_messages(Rc::clone(&core))).detach();
+        reactor
+            .spawn(super::produce::step_progressed(Rc::clone(&core)))
+            .detach();
+        reactor.spawn(super::produce::expire_waiters(core)).detach();
+        shard
+    }
+
+    pub fn image(&self) -> Arc<MetadataImage> {
+        Arc::clone(&self.core.image.borrow())
+    }
+
+    pub fn metrics(&self) -> &ShardMetrics {
+        &self.core.metrics
+    }
+
+    pub fn topic(&self, topic_id: TopicId) -> Option<TopicView> {
+        let image = self.core.image.borrow();
+        let topic = image.topic(topic_id)?;
+        Some(TopicView {
+            topic_id,
+            partition_count: i32::try_from(topic.partitions.len()).ok()?,
+            config: Arc::clone(self.core.topic_configs.borrow().get(&topic_id)?),
+        })
+    }
+
+    pub fn topic_by_name(&self, name: &str) -> Option<TopicView> {
+        let topic_id = self.core.image.borrow().topic_by_name(name)?.topic_id;
+        self.topic(topic_id)
+    }
+
+    pub fn has_partition(&self, partition: TopicIdPartition) -> bool {
+        self.core.image.borrow().partition(partition).is_some()
+    }
+
+    /// Epoch of the finalized features: grows with each broker registration, as does the log that
+    /// holds both.
+    pub fn finalized_features_epoch(&self) -> i64 {
+        let image = self.core.image.borrow();
+        image
+            .broker(self.core.config.node_id)
+            .map_or(0, |broker| broker.broker_epoch)
+    }
+
+    /// Lends the shard's decompressor, which keeps its state between batches.
+    pub fn with_decompressor<T>(&self, use_it: impl FnOnce(&mut Decompressor) -> T) -> T {
+        use_it(&mut self.core.decompressor.borrow_mut())
+    }
+
+    /// Gives a connection to a shard, this one included.
+    pub fn hand_over(&self, to: ShardId, accepted: Accepted) {
+        self.core.peers.tell(to, Message::Connection(accepted));
+    }
+
+    /// Registers who handles this shard's server events.
+    pub fn on_server_event(&self, handler: Rc<dyn Fn(ServerEvent)>) {
+        *self.core.server.borrow_mut() = Some(handler);
+    }
+}
+
+impl Core {
+    pub(super) fn shard_ids(&self) -> impl Iterator<Item = ShardId> + use<> {
+        let count = u16::try_from(self.reactor.shard_count()).expect("shards fit a ShardId");
+        (0..count).map(ShardId)
+    }
+
+    pub(super) fn owner(&self, partition: TopicIdPartition) -> ShardId {
+        message::owner(partition, self.reactor.shard_count())
+    }
+
+    pub(super) fn replica(&self, partition: &TopicIdPartition) -> Option<Rc<Replica>> {
+        self.replicas.borrow().get(partition).cloned()
+    }
+
+    pub(super) fn ticket(&self) -> u64 {
+        let ticket = self.next_ticket.get();
+        self.next_ticket.set(ticket + 1);
+        ticket
+    }
+
+    pub(super) fn answer(&self, to: ReplyTo, reply: Reply) {
+        match to {
+            ReplyTo::Here(sender) => sender.send(reply),
+            ReplyTo::There(address) => self.peers.answer(address, reply),
+        }
+    }
+
+    /// Notes a failure that ends the broker; the first one counts.
+    pub(super) fn fail(&self, error: ShardError) {
+        self.failure.borrow_mut().get_or_insert(error);
+        self.lifecycle.notify_all();
+    }
+}
+
+async fn receive_messages(core: Rc<Core>) {
+    loop {
+        let (from, message) = core.peers.receive().await;
+        match message {
+            Message::Request { call, request } => {
+                handle(
+                    &core,
+                    ReplyTo::There(ReturnAddress { shard: from, call }),
+                    from,
+                    request,
+                );
+            }
+            Message::Reply { call, reply } => core.peers.answered(call, reply),
+            Message::Wake { fetch } => {
+                let waiting = core.fetch_waits.borrow().get(&fetch).cloned();
+                if let Some(waiting) = waiting {
+                    waiting.wake(from);
+                }
+            }
+            Message::Unwatch { fetch } => {
+                let watcher = super::watchers::Watcher { shard: from, fetch };
+                core.watchers.borrow_mut().forget(&watcher);
+            }
+            Message::Connection(accepted) => {
+                let server = core.server.borrow().clone();
+                if let Some(server) = server {
+                    server(ServerEvent::Connection(accepted));
+                }
+            }
+            Message::StartServer {
+                cluster_id,
+                address,
+            } => {
+                *core.server_start.borrow_mut() = Some(ServerStart {
+                    cluster_id,
+                    address,
+                });
+                core.lifecycle.notify_all();
+            }
+            Message::End => {
+                core.has_ended.set(true);
+                core.lifecycle.notify_all();
+                return;
+            }
+        }
+    }
+}
+
+/// Starts a request on the shard that it was sent to.
+pub(super) fn handle(core: &Rc<Core>, to: ReplyTo, from: ShardId, request: Request) {
+    match request {
+        Request::Produce {
+            items,
+            acks,
+            timeout,
+        } => {
+            super::produce::start(core, to, items, acks, timeout);
+        }
+        Request::Fetch {
+            items,
+            size_max,
+            watch,
+        } => {
+            super::fetch::start(core, to, items, size_max, watch.map(|fetch| (from, fetch)));
+        }
+        Request::ListOffsets { items } => super::list_offsets::start(core, to, items),
+        Request::Controller(request) => super::controller_log::enqueue(core, to, request),
+        other => super::lifecycle::start(core, to, other),
+    }
+}

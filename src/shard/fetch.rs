@@ -1,0 +1,243 @@
+//! Reading, on the shard that owns the partitions and on the one that waits.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::future::Future;
+use std::rc::Rc;
+
+use super::core::{Core, ReplyTo, Shard, handle};
+use super::message::{FetchItem, FetchOutcome, Message, Reply, Request};
+use super::watchers::Watcher;
+use crate::io::{Notify, Task, oneshot};
+use crate::log::{ReadBatches, ReadOutcome, ReadRequest, ReadSource};
+use crate::metrics::Counter;
+use crate::types::{ErrorCode, ShardId, TopicIdPartition};
+
+/// A fetch of this shard that waits for more. Dropping it takes its watches away.
+pub struct FetchWait {
+    core: Rc<Core>,
+    fetch: u64,
+    woken: Rc<Woken>,
+}
+
+/// Who has woken a fetch since it last looked.
+#[derive(Default)]
+pub(super) struct Woken {
+    by: RefCell<BTreeSet<ShardId>>,
+    notify: Notify,
+}
+
+impl Woken {
+    pub(super) fn wake(&self, by: ShardId) {
+        self.by.borrow_mut().insert(by);
+        self.notify.notify_all();
+    }
+}
+
+impl FetchWait {
+    /// The next owner of a watched partition that has more to read.
+    pub async fn woken(&self) -> ShardId {
+        loop {
+            let notified = self.woken.notify.notified();
+            if let Some(by) = self.woken.by.borrow_mut().pop_first() {
+                return by;
+            }
+            notified.await;
+        }
+    }
+}
+
+impl Drop for FetchWait {
+    fn drop(&mut self) {
+        self.core.fetch_waits.borrow_mut().remove(&self.fetch);
+        for shard in self.core.shard_ids() {
+            self.core
+                .peers
+                .tell(shard, Message::Unwatch { fetch: self.fetch });
+        }
+    }
+}
+
+impl Shard {
+    /// Begins a wait: give it to the readings that are to set watches.
+    pub fn fetch_wait(&self) -> FetchWait {
+        let fetch = self.core.next_fetch.get();
+        self.core.next_fetch.set(fetch + 1);
+        let woken = Rc::new(Woken::default());
+        self.core
+            .fetch_waits
+            .borrow_mut()
+            .insert(fetch, Rc::clone(&woken));
+        FetchWait {
+            core: Rc::clone(&self.core),
+            fetch,
+            woken,
+        }
+    }
+
+    /// Which shard owns a partition.
+    pub fn owner(&self, partition: TopicIdPartition) -> ShardId {
+        self.core.owner(partition)
+    }
+
+    /// Reads from partitions that one shard owns: one outcome an item, in their order. With `wait`,
+    /// the owner sets its watches before it reads. Asked when this returns; the future gives `None`
+    /// when the broker stops.
+    pub fn fetch(
+        &self,
+        owner: ShardId,
+        items: Vec<FetchItem>,
+        size_max: usize,
+        wait: Option<&FetchWait>,
+    ) -> impl Future<Output = Option<Vec<FetchOutcome>>> + use<> {
+        let watch = wait.map(|wait| wait.fetch);
+        let asked = self.core.ask(
+            owner,
+            Request::Fetch {
+                items,
+                size_max,
+                watch,
+            },
+        );
+        async move {
+            match asked.await {
+                Some(Reply::Fetch(outcomes)) => Some(outcomes),
+                _ => None,
+            }
+        }
+    }
+}
+
+impl Core {
+    /// Sends a request to a shard; to this one it is a plain call.
+    pub(super) fn ask(
+        self: &Rc<Core>,
+        to: ShardId,
+        request: Request,
+    ) -> crate::io::OneshotReceiver<Reply> {
+        let here = self.reactor.shard();
+        if to != here {
+            return self.peers.call(to, request);
+        }
+        let (sender, receiver) = oneshot();
+        handle(self, ReplyTo::Here(sender), here, request);
+        receiver
+    }
+}
+
+/// What became of one partition without waiting.
+enum Started {
+    Done(FetchOutcome),
+    /// Fills in the records of the outcome.
+    Cold(FetchOutcome, Task<Result<ReadBatches, ErrorCode>>),
+}
+
+/// Reads the items that this shard owns. What is in memory is answered at once; what is on disk is
+/// read by all partitions at the same time.
+pub(super) fn start(
+    core: &Rc<Core>,
+    to: ReplyTo,
+    items: Vec<FetchItem>,
+    size_max: usize,
+    watch: Option<(ShardId, u64)>,
+) {
+    if let Some((shard, fetch)) = watch {
+        let mut watchers = core.watchers.borrow_mut();
+        for item in &items {
+            watchers.watch(Watcher { shard, fetch }, item.partition);
+        }
+    }
+    let mut left = Some(size_max);
+    let started: Vec<Started> = items
+        .iter()
+        .map(|item| read_one(core, item, &mut left))
+        .collect();
+    if started.iter().all(|one| matches!(one, Started::Done(_))) {
+        let outcomes = started.into_iter().map(|one| match one {
+            Started::Done(outcome) | Started::Cold(outcome, _) => outcome,
+        });
+        core.answer(to, Reply::Fetch(outcomes.collect()));
+        return;
+    }
+    let waiting = Rc::clone(core);
+    let finish = async move {
+        let mut outcomes = Vec::with_capacity(started.len());
+        for one in started {
+            outcomes.push(match one {
+                Started::Done(outcome) => outcome,
+                Started::Cold(outcome, reading) => match reading.await {
+                    Ok(batches) => {
+                        count_bytes(&waiting, &batches);
+                        FetchOutcome {
+                            records: batches.pieces,
+                            ..outcome
+                        }
+                    }
+                    Err(error) => FetchOutcome { error, ..outcome },
+                },
+            });
+        }
+        waiting.answer(to, Reply::Fetch(outcomes));
+    };
+    core.reactor.spawn(finish).detach();
+}
+
+/// `left` is what the answer may still take; `None` once that is used up by a partition before.
+fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Option<usize>) -> Started {
+    let Some(replica) = core.replica(&item.partition) else {
+        return Started::Done(FetchOutcome::failed(ErrorCode::NotLeaderOrFollower));
+    };
+    let outcome = replica.fetch_bounds(item);
+    if outcome.error.is_error() || outcome.diverging_epoch.is_some() {
+        return Started::Done(outcome);
+    }
+    let is_at_end = item.fetch_offset >= outcome.last_stable_offset;
+    let Some(answer_left) = *left else {
+        return Started::Done(outcome);
+    };
+    if is_at_end {
+        return Started::Done(outcome);
+    }
+    let request = ReadRequest {
+        offset: item.fetch_offset,
+        size_max: item.size_max.min(answer_left),
+        end_bound: outcome.last_stable_offset,
+    };
+    match replica.log().read(request) {
+        Ok(ReadOutcome::Batches(batches)) => {
+            *left = answer_left
+                .checked_sub(batches.size)
+                .filter(|&left| left > 0);
+            count_bytes(core, &batches);
+            Started::Done(FetchOutcome {
+                records: batches.pieces,
+                ..outcome
+            })
+        }
+        Ok(ReadOutcome::Cold) => {
+            *left = answer_left
+                .checked_sub(request.size_max)
+                .filter(|&left| left > 0);
+            let log = replica.log().clone();
+            let reading = core.reactor.spawn(async move {
+                log.read_cold(request).await.map_err(|error| {
+                    tracing::warn!(partition = %log.partition(), %error, "a read failed");
+                    error.error_code()
+                })
+            });
+            Started::Cold(outcome, reading)
+        }
+        Err(error) => Started::Done(FetchOutcome {
+            error: error.error_code(),
+            ..outcome
+        }),
+    }
+}
+
+fn count_bytes(core: &Core, batches: &ReadBatches) {
+    let counter = match batches.source {
+        ReadSource::Memory => Counter::FetchedBytesMemory,
+        ReadSource::Disk => Counter::FetchedBytesDirect,
+    };
+    core.metrics.add(counter, batches.size as u64);
+}

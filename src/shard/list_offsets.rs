@@ -1,0 +1,114 @@
+//! Offsets by time, on the shard that owns the partitions.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::rc::Rc;
+
+use super::core::{Core, ReplyTo, Shard};
+use super::message::{ListOffsetsItem, ListedOffset, Reply, Request};
+use crate::log::LogError;
+use crate::partition::{Isolation, OffsetAnswer};
+use crate::types::{ErrorCode, ShardId};
+
+impl Shard {
+    /// One answer an item, in their order. `None` when the broker stops.
+    pub fn list_offsets(
+        &self,
+        items: Vec<ListOffsetsItem>,
+    ) -> impl Future<Output = Option<Vec<ListedOffset>>> + use<> {
+        let count = items.len();
+        let mut by_owner: BTreeMap<ShardId, (Vec<usize>, Vec<ListOffsetsItem>)> = BTreeMap::new();
+        for (index, item) in items.into_iter().enumerate() {
+            let (indexes, items) = by_owner.entry(self.core.owner(item.partition)).or_default();
+            indexes.push(index);
+            items.push(item);
+        }
+        let mut asked = Vec::with_capacity(by_owner.len());
+        for (owner, (indexes, items)) in by_owner {
+            asked.push((
+                indexes,
+                self.core.ask(owner, Request::ListOffsets { items }),
+            ));
+        }
+        async move {
+            let mut listed = vec![ListedOffset::failed(ErrorCode::UnknownServerError); count];
+            for (indexes, reply) in asked {
+                let Some(Reply::ListOffsets(offsets)) = reply.await else {
+                    return None;
+                };
+                for (index, offset) in indexes.into_iter().zip(offsets) {
+                    listed[index] = offset;
+                }
+            }
+            Some(listed)
+        }
+    }
+}
+
+pub(super) fn start(core: &Rc<Core>, to: ReplyTo, items: Vec<ListOffsetsItem>) {
+    let listing = Rc::clone(core);
+    let list = async move {
+        let mut listed = Vec::with_capacity(items.len());
+        for item in &items {
+            listed.push(
+                list_one(&listing, item)
+                    .await
+                    .unwrap_or_else(ListedOffset::failed),
+            );
+        }
+        listing.answer(to, Reply::ListOffsets(listed));
+    };
+    core.reactor.spawn(list).detach();
+}
+
+async fn list_one(core: &Core, item: &ListOffsetsItem) -> Result<ListedOffset, ErrorCode> {
+    let replica = core
+        .replica(&item.partition)
+        .ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let log = replica.log();
+    let answer = {
+        let leader = replica.leader();
+        leader.check_serving(item.current_leader_epoch)?;
+        leader.list_offset(item.spec, Isolation::ReadUncommitted, &log.state())?
+    };
+    let fail = |error: LogError| {
+        tracing::warn!(partition = %log.partition(), %error, "an offset could not be looked up");
+        error.error_code()
+    };
+    let (found, end, not_found) = match answer {
+        OffsetAnswer::Known {
+            offset,
+            leader_epoch,
+        } => {
+            return Ok(ListedOffset {
+                offset,
+                leader_epoch,
+                ..ListedOffset::NONE
+            });
+        }
+        OffsetAnswer::SearchTimestamp {
+            timestamp,
+            end,
+            not_found,
+        } => (
+            log.offset_for_timestamp(timestamp, end)
+                .await
+                .map_err(fail)?,
+            end,
+            not_found,
+        ),
+        OffsetAnswer::SearchMaxTimestamp { end, not_found } => {
+            (log.max_timestamp().await.map_err(fail)?, end, not_found)
+        }
+    };
+    match found.filter(|found| found.offset < end) {
+        Some(found) => Ok(ListedOffset {
+            timestamp: found.timestamp,
+            offset: found.offset,
+            leader_epoch: found.leader_epoch,
+            ..ListedOffset::NONE
+        }),
+        None if not_found.is_error() => Err(not_found),
+        None => Ok(ListedOffset::NONE),
+    }
+}

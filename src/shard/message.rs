@@ -1,0 +1,208 @@
+//! What shards say to each other, and the items of requests for partitions.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::error::ShardError;
+use super::replica::ProduceOutcome;
+use crate::batch::ValidatedBatch;
+use crate::controller::{ControllerReply, ControllerRequest};
+use crate::io::{Accepted, OneshotSender};
+use crate::log::CheckpointEntry;
+use crate::metadata::{MetadataDelta, MetadataImage};
+use crate::metrics::Snapshot;
+use crate::partition::OffsetSpec;
+use crate::types::{ErrorCode, LeaderEpoch, NodeId, Offset, ShardId, Timestamp, TopicIdPartition};
+
+/// Between two shards, FIFO.
+pub(super) enum Message {
+    Request {
+        call: u64,
+        request: Request,
+    },
+    Reply {
+        call: u64,
+        reply: Reply,
+    },
+    /// A partition that a fetch watches has more to read, or is gone.
+    Wake {
+        fetch: u64,
+    },
+    /// A fetch is answered and watches nothing any more.
+    Unwatch {
+        fetch: u64,
+    },
+    /// A connection for the receiving shard to serve.
+    Connection(Accepted),
+    /// The broker serves clients from now on.
+    StartServer {
+        cluster_id: Arc<str>,
+        address: SocketAddr,
+    },
+    /// The last message: the receiving shard ends.
+    End,
+}
+
+pub(super) enum Request {
+    Produce {
+        items: Vec<ProduceItem>,
+        acks: i16,
+        timeout: Duration,
+    },
+    Fetch {
+        items: Vec<FetchItem>,
+        size_max: usize,
+        watch: Option<u64>,
+    },
+    ListOffsets {
+        items: Vec<ListOffsetsItem>,
+    },
+    Controller(ControllerRequest),
+    OpenLogs {
+        image: Arc<MetadataImage>,
+    },
+    ApplyImage {
+        image: Arc<MetadataImage>,
+        delta: Arc<MetadataDelta>,
+    },
+    DrainConnections,
+    CheckpointEntries,
+    StopLogs,
+    Metrics,
+}
+
+pub(super) enum Reply {
+    Produce(Vec<ProduceOutcome>),
+    Fetch(Vec<FetchOutcome>),
+    ListOffsets(Vec<ListedOffset>),
+    Controller(Result<ControllerReply, ErrorCode>),
+    /// How many partitions the shard owns.
+    Opened(Result<usize, ShardError>),
+    Applied(Result<(), ShardError>),
+    Drained,
+    CheckpointEntries(Vec<CheckpointEntry>),
+    Stopped(Result<Vec<CheckpointEntry>, ShardError>),
+    Metrics(Box<Snapshot>),
+}
+
+/// What happens on a shard that its server part must handle.
+pub enum ServerEvent {
+    /// A connection that this shard serves from now on.
+    Connection(Accepted),
+    /// The broker stops: answer what was read, then tell.
+    Drain(OneshotSender<()>),
+}
+
+/// A validated batch for one partition.
+#[derive(Clone, Debug)]
+pub struct ProduceItem {
+    pub partition: TopicIdPartition,
+    pub batch: ValidatedBatch,
+}
+
+/// A read of one partition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FetchItem {
+    pub partition: TopicIdPartition,
+    pub fetch_offset: Offset,
+    /// -1: the client does not know.
+    pub current_leader_epoch: LeaderEpoch,
+    /// -1: the client does not know.
+    pub last_fetched_epoch: LeaderEpoch,
+    /// Bytes of records; a first batch that is larger is still returned.
+    pub size_max: usize,
+}
+
+/// What a read of one partition gave.
+#[derive(Clone, Debug)]
+pub struct FetchOutcome {
+    pub error: ErrorCode,
+    /// -1 with an error.
+    pub high_watermark: Offset,
+    pub last_stable_offset: Offset,
+    pub log_start_offset: Offset,
+    /// Where the client's log parts from the leader's.
+    pub diverging_epoch: Option<DivergingEpoch>,
+    /// Whole batches.
+    pub records: Vec<Bytes>,
+}
+
+/// The largest epoch that both logs may share, and where it ends on the leader (KIP-595).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DivergingEpoch {
+    pub epoch: LeaderEpoch,
+    pub end_offset: Offset,
+}
+
+impl FetchOutcome {
+    pub fn failed(error: ErrorCode) -> FetchOutcome {
+        FetchOutcome {
+            error,
+            high_watermark: -1,
+            last_stable_offset: -1,
+            log_start_offset: -1,
+            diverging_epoch: None,
+            records: Vec::new(),
+        }
+    }
+
+    /// Whether a waiting client must hear of it at once.
+    pub fn ends_the_wait(&self) -> bool {
+        self.error.is_error() || self.diverging_epoch.is_some()
+    }
+
+    /// Bytes of records.
+    pub fn size_in_bytes(&self) -> usize {
+        self.records.iter().map(Bytes::len).sum()
+    }
+}
+
+/// A question for an offset of one partition.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListOffsetsItem {
+    pub partition: TopicIdPartition,
+    pub current_leader_epoch: LeaderEpoch,
+    pub spec: OffsetSpec,
+}
+
+/// The answer: -1 for what there is not.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ListedOffset {
+    pub error: ErrorCode,
+    pub timestamp: Timestamp,
+    pub offset: Offset,
+    pub leader_epoch: LeaderEpoch,
+}
+
+impl ListedOffset {
+    /// There is no such offset, which is no error.
+    pub const NONE: ListedOffset = ListedOffset {
+        error: ErrorCode::None,
+        timestamp: -1,
+        offset: -1,
+        leader_epoch: -1,
+    };
+
+    pub fn failed(error: ErrorCode) -> ListedOffset {
+        ListedOffset {
+            error,
+            ..ListedOffset::NONE
+        }
+    }
+}
+
+/// Which shard of this node owns a partition.
+pub(super) fn owner(partition: TopicIdPartition, shard_count: usize) -> ShardId {
+    let shard_count = u16::try_from(shard_count).expect("as many shards as fit a ShardId");
+    crate::metadata::owner_shard(partition.topic_id, partition.partition, shard_count)
+}
+
+/// The node that a partition's leader must be for this broker to serve it.
+pub(super) fn leads(image: &MetadataImage, partition: TopicIdPartition, node_id: NodeId) -> bool {
+    image
+        .partition(partition)
+        .is_some_and(|partition| partition.leader == node_id)
+}
