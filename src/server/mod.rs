@@ -1,1 +1,19 @@
-//! Listeners, connections, dispatch and handlers.
+//! The broker as its clients see it: listeners, connections, dispatch, one handler file an API.
+//!
+//! Shard 0 accepts connections and hands each to the shard with the fewest; from then on a
+//! connection lives on one shard, which reads its requests, asks the shards that own the
+//! partitions, and answers in order. [`Broker`] starts all shards on this machine;
+//! [`run_shard`] is what one shard does, on either side of [`crate::io`].
+
+mod acceptor;
+mod broker;
+mod connection;
+mod connections;
+mod dispatch;
+mod frame_buffer;
+mod handlers;
+mod node;
+mod shard_body;
+
+pub use broker::{Broker, BrokerInfo, StartError};
+pub use shard_body::{BrokerPlan, run_shard};

@@ -1,0 +1,113 @@
+//! The broker of this machine: one thread a core.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, mpsc};
+
+use super::shard_body::{BrokerPlan, run_shard};
+use crate::config::BrokerConfig;
+use crate::io::{self, ReactorOptions, StopSignal};
+use crate::shard::ShardError;
+
+/// A broker that does not start says in one sentence why, and what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The machine lacks something: memory lock limit, descriptors, io_uring.
+    #[error("{0}")]
+    Machine(String),
+    /// Directories, logs, addresses.
+    #[error(transparent)]
+    Shard(#[from] ShardError),
+    /// A shard ended before the broker was ready.
+    #[error("a shard ended while the broker started: {0}")]
+    Ended(String),
+}
+
+/// What a started broker says of itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BrokerInfo {
+    /// What it listens on, with the real port.
+    pub address: SocketAddr,
+    pub cluster_id: String,
+    pub shard_count: usize,
+    pub partition_count: usize,
+    /// Lines that an operator should see at start: filesystem, journal, write cache.
+    pub disk: Vec<String>,
+}
+
+/// A running broker. It runs until [`Broker::stop`]; dropping the handle lets it run.
+pub struct Broker {
+    info: BrokerInfo,
+    stop: StopSignal,
+    shards: io::Shards<Result<(), ShardError>>,
+}
+
+impl Broker {
+    /// Starts all shards and returns when clients can connect. Formats an empty directory.
+    /// `stop` may be set from anywhere, a signal handler for example.
+    pub fn start(config: BrokerConfig, stop: StopSignal) -> Result<Broker, StartError> {
+        io::preflight().map_err(|error| StartError::Machine(error.to_string()))?;
+        let available = io::available_cpus();
+        let shard_count = config.shards.unwrap_or(available.len()).max(1);
+        let cpus = if shard_count <= available.len() {
+            available
+        } else {
+            Vec::new()
+        };
+        let options = ReactorOptions {
+            name: "shard".to_owned(),
+            shard_count,
+            cpus: cpus.into_iter().take(shard_count).collect(),
+            spin_before_park: config.shard_spin_before_park,
+            ..ReactorOptions::default()
+        };
+        let (ready, started) = mpsc::channel();
+        let ready = Arc::new(Mutex::new(ready));
+        let report = move |result| {
+            let _ = ready.lock().expect("no panic under this lock").send(result);
+        };
+        let plan = BrokerPlan::new(config, shard_count, stop.clone(), Arc::new(report));
+        let shards = io::start(options, move |reactor| run_shard(reactor, plan.clone()))
+            .map_err(|error| StartError::Machine(error.to_string()))?;
+        match started.recv() {
+            Ok(Ok(info)) => Ok(Broker { info, stop, shards }),
+            Ok(Err(error)) => {
+                stop.set();
+                drop(shards.join());
+                Err(error.into())
+            }
+            Err(_) => Err(StartError::Ended(first_failure(shards))),
+        }
+    }
+
+    pub fn info(&self) -> &BrokerInfo {
+        &self.info
+    }
+
+    /// Stops accepting, answers what was read, flushes, writes the marker of a clean stop.
+    pub fn stop(self) -> Result<(), StartError> {
+        self.stop.set();
+        self.wait()
+    }
+
+    /// Waits until the broker has stopped, by its stop signal or a failure.
+    pub fn wait(self) -> Result<(), StartError> {
+        for result in self.shards.join() {
+            match result {
+                Ok(outcome) => outcome?,
+                Err(error) => return Err(StartError::Ended(error.to_string())),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn first_failure(shards: io::Shards<Result<(), ShardError>>) -> String {
+    for result in shards.join() {
+        match result {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => return error.to_string(),
+            Err(error) => return error.to_string(),
+        }
+    }
+    "no reason was given".to_owned()
+}

@@ -1,0 +1,123 @@
+//! CreateTopics (19), versions 2-7: new topics, with partitions or manual assignments and configs.
+//!
+//! The controller decides (names, counts, assignments, configs) as Kafka's does; an answer comes
+//! when the topic is durable and served by every shard. From v5 on the answer lists the topic's
+//! configuration (KIP-525), from v7 on its id.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::config::{Source, TopicConfig};
+use crate::controller::{CreateTopicResult, CreateTopics, ManualAssignment, NewTopic};
+use crate::protocol::messages::create_topics_request::CreatableTopic;
+use crate::protocol::messages::create_topics_response::{
+    CreatableTopicConfigs, CreatableTopicResult,
+};
+use crate::protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, TopicName};
+use crate::protocol::{StrBytes, to_uuid};
+use crate::server::dispatch::{Call, CloseReason, ReplyFuture};
+use crate::types::ErrorCode;
+
+/// `DescribeConfigsResponse.ConfigSource` of Kafka.
+const SOURCE_TOPIC: i8 = 1;
+const SOURCE_BROKER_FILE: i8 = 4;
+const SOURCE_DEFAULT: i8 = 5;
+
+pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
+    let request: CreateTopicsRequest = call.decode(body)?;
+    Ok(Box::pin(async move {
+        let asked = CreateTopics {
+            topics: request
+                .topics
+                .iter()
+                .map(|topic| new_topic(&call, topic))
+                .collect(),
+            validate_only: request.validate_only,
+        };
+        let created = call
+            .node
+            .shard
+            .create_topics(asked)
+            .await
+            .ok_or(CloseReason::Stopping)?;
+        let results = match created {
+            Ok(results) => results
+                .into_iter()
+                .map(|result| response(&call, result))
+                .collect(),
+            Err(error) => request
+                .topics
+                .iter()
+                .map(|topic| failed(&topic.name, error))
+                .collect(),
+        };
+        call.encode(&CreateTopicsResponse::default().with_topics(results))
+    }))
+}
+
+fn new_topic(call: &Call, topic: &CreatableTopic) -> NewTopic {
+    let assignments = topic.assignments.iter().map(|assignment| ManualAssignment {
+        partition: assignment.partition_index,
+        broker_ids: assignment.broker_ids.iter().map(|id| id.0).collect(),
+    });
+    let configs = topic.configs.iter().map(|config| {
+        (
+            config.name.to_string(),
+            config.value.as_ref().map(|value| value.to_string()),
+        )
+    });
+    NewTopic {
+        name: topic.name.to_string(),
+        topic_id: call.node.shard.new_topic_id(),
+        partition_count: topic.num_partitions,
+        replication_factor: topic.replication_factor,
+        assignments: assignments.collect(),
+        configs: configs.collect(),
+    }
+}
+
+fn failed(name: &TopicName, error: ErrorCode) -> CreatableTopicResult {
+    CreatableTopicResult::default()
+        .with_name(name.clone())
+        .with_error_code(error.code())
+        .with_num_partitions(-1)
+        .with_replication_factor(-1)
+}
+
+fn response(call: &Call, result: CreateTopicResult) -> CreatableTopicResult {
+    let configs = (!result.error.is_error()).then(|| configs(call, &result.configs));
+    CreatableTopicResult::default()
+        .with_name(TopicName(StrBytes::from_string(result.name)))
+        .with_topic_id(to_uuid(result.topic_id))
+        .with_error_code(result.error.code())
+        .with_error_message(result.message.map(StrBytes::from_string))
+        .with_num_partitions(result.partition_count)
+        .with_replication_factor(result.replication_factor)
+        .with_configs(configs)
+}
+
+/// The whole configuration of a topic with these overrides.
+fn configs(call: &Call, overrides: &BTreeMap<String, String>) -> Vec<CreatableTopicConfigs> {
+    let settings = TopicConfig::settings(&call.node.config.settings, overrides);
+    // The controller has checked them.
+    let Ok(settings) = settings else {
+        return Vec::new();
+    };
+    let configs = settings.iter().map(|setting| {
+        let source = match setting.source {
+            Source::Topic => SOURCE_TOPIC,
+            Source::Default => SOURCE_DEFAULT,
+            _ => SOURCE_BROKER_FILE,
+        };
+        let value = setting
+            .value
+            .as_ref()
+            .map(|value| StrBytes::from_string(value.to_string()));
+        CreatableTopicConfigs::default()
+            .with_name(StrBytes::from_static_str(setting.key.name))
+            .with_value(value)
+            .with_config_source(source)
+    });
+    configs.collect()
+}

@@ -1,0 +1,42 @@
+//! InitProducerId (22), versions 0-5: a producer's id and epoch (KIP-98, KIP-360).
+//!
+//! An idempotent producer gets a new id with epoch 0, each time: what it was before does not matter
+//! without transactions. Ids come in blocks from the controller and are never given out twice.
+//!
+//! Left out: transactional ids, which are refused with UNSUPPORTED_VERSION until transactions
+//! exist.
+
+use bytes::Bytes;
+
+use crate::protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
+use crate::server::dispatch::{Call, CloseReason, ReplyFuture};
+use crate::types::ErrorCode;
+
+pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
+    let request: InitProducerIdRequest = call.decode(body)?;
+    let failed = |error: ErrorCode| {
+        InitProducerIdResponse::default()
+            .with_error_code(error.code())
+            .with_producer_id(ProducerId(-1))
+            .with_producer_epoch(-1)
+    };
+    if let Some(id) = &request.transactional_id {
+        // Kafka's answer to an empty id.
+        let error = if id.is_empty() {
+            ErrorCode::InvalidRequest
+        } else {
+            ErrorCode::UnsupportedVersion
+        };
+        return call.reply_now(&failed(error));
+    }
+    Ok(Box::pin(async move {
+        match call.node.shard.next_producer_id().await {
+            Ok(id) => call.encode(
+                &InitProducerIdResponse::default()
+                    .with_producer_id(ProducerId(id))
+                    .with_producer_epoch(0),
+            ),
+            Err(error) => call.encode(&failed(error)),
+        }
+    }))
+}

@@ -1,0 +1,95 @@
+//! ListOffsets (2), versions 1-10: where a log begins, ends, or passes a time.
+//!
+//! Timestamps below zero ask for special offsets: -1 the end that may be read, -2 the start, -3 the
+//! record with the largest timestamp (from v7 on, KIP-734), -4 the start of what is local (v8,
+//! KIP-405; the log start where there is no tier), -5 the end of what is tiered (v9, KIP-1005;
+//! none). Others are refused with UNSUPPORTED_VERSION, each for its partition.
+
+use bytes::Bytes;
+
+use crate::partition::OffsetSpec;
+use crate::protocol::messages::list_offsets_request::ListOffsetsPartition;
+use crate::protocol::messages::list_offsets_response::{
+    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
+};
+use crate::protocol::messages::{ListOffsetsRequest, ListOffsetsResponse};
+use crate::server::dispatch::{Call, CloseReason, ReplyFuture};
+use crate::shard::{ListOffsetsItem, ListedOffset, TopicView};
+use crate::types::{ErrorCode, TopicIdPartition};
+
+/// From this version on a client knows OFFSET_NOT_AVAILABLE.
+const OFFSET_NOT_AVAILABLE_VERSION_MIN: i16 = 5;
+
+pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
+    let request: ListOffsetsRequest = call.decode(body)?;
+    Ok(Box::pin(async move {
+        let mut items = Vec::new();
+        let mut slots = Vec::new();
+        for topic in &request.topics {
+            let view = call.node.shard.topic_by_name(&topic.name);
+            for partition in &topic.partitions {
+                slots.push(match item(&call, view.as_ref(), partition) {
+                    Ok(item) => {
+                        items.push(item);
+                        None
+                    }
+                    Err(error) => Some(ListedOffset::failed(error)),
+                });
+            }
+        }
+        let listed = call
+            .node
+            .shard
+            .list_offsets(items)
+            .await
+            .ok_or(CloseReason::Stopping)?;
+        let mut listed = listed.into_iter();
+        let mut all = slots
+            .into_iter()
+            .map(|slot| slot.unwrap_or_else(|| listed.next().expect("an offset for each item")));
+        let topics = request.topics.iter().map(|topic| {
+            let partitions = topic.partitions.iter().map(|partition| {
+                let mut offset = all.next().expect("an offset for each partition");
+                if offset.error == ErrorCode::OffsetNotAvailable
+                    && call.header.api_version < OFFSET_NOT_AVAILABLE_VERSION_MIN
+                {
+                    offset.error = ErrorCode::LeaderNotAvailable;
+                }
+                response(partition.partition_index, &offset)
+            });
+            ListOffsetsTopicResponse::default()
+                .with_partitions(partitions.collect())
+                .with_name(topic.name.clone())
+        });
+        call.encode(&ListOffsetsResponse::default().with_topics(topics.collect()))
+    }))
+}
+
+fn item(
+    call: &Call,
+    view: Option<&TopicView>,
+    partition: &ListOffsetsPartition,
+) -> Result<ListOffsetsItem, ErrorCode> {
+    let view = view.ok_or(ErrorCode::UnknownTopicOrPartition)?;
+    if !view.has_partition(partition.partition_index) {
+        return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    let spec = OffsetSpec::from_wire(partition.timestamp, call.header.api_version)?;
+    Ok(ListOffsetsItem {
+        partition: TopicIdPartition {
+            topic_id: view.topic_id,
+            partition: partition.partition_index,
+        },
+        current_leader_epoch: partition.current_leader_epoch,
+        spec,
+    })
+}
+
+fn response(index: i32, listed: &ListedOffset) -> ListOffsetsPartitionResponse {
+    ListOffsetsPartitionResponse::default()
+        .with_partition_index(index)
+        .with_error_code(listed.error.code())
+        .with_timestamp(listed.timestamp)
+        .with_offset(listed.offset)
+        .with_leader_epoch(listed.leader_epoch)
+}

@@ -1,0 +1,19 @@
+//! One file an API. Each opens with the versions it serves, what it does, and what it leaves out.
+//!
+//! A handler runs in two stages: what happens before it returns happens in the order of the
+//! connection's requests (messages to other shards are enqueued there); what it returns is the
+//! rest, a future that ends with the answer.
+
+mod api_versions;
+mod create_topics;
+mod delete_topics;
+mod describe_cluster;
+mod fetch;
+mod find_coordinator;
+mod init_producer_id;
+mod list_offsets;
+mod metadata;
+mod produce;
+mod route;
+
+pub(super) use route::handle;

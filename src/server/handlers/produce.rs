@@ -1,0 +1,196 @@
+//! Produce (0), versions 3-13: one batch for each partition, appended to its log.
+//!
+//! Batches are validated here, on the connection's core; the owner of each partition checks the
+//! producer's sequence, assigns offsets, appends, and answers when the batch is acknowledged as
+//! `acks` asks. From v13 on topics are named by id (KIP-516). acks=0 has no answer: an error closes
+//! the connection, as the only way to tell the client.
+//!
+//! Left out: transactions (a transactional batch is refused with
+//! TRANSACTIONAL_ID_AUTHORIZATION_FAILED, as Kafka refuses one without a transactional id).
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::batch::{BatchError, DECOMPRESSED_SIZE_MAX, ProduceLimits, validate_produce};
+use crate::config::TopicConfig;
+use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
+use crate::protocol::messages::produce_response::{
+    BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
+};
+use crate::protocol::messages::{ProduceRequest, ProduceResponse};
+use crate::protocol::{StrBytes, from_uuid};
+use crate::server::dispatch::{Call, CloseReason, ReplyFuture};
+use crate::shard::{ProduceItem, ProduceOutcome, TopicView};
+use crate::types::{ErrorCode, TopicIdPartition};
+
+/// From this version on topics are named by id.
+const TOPIC_ID_VERSION_MIN: i16 = 13;
+
+const ACKS_NONE: i16 = 0;
+const ACKS_ALL: i16 = -1;
+
+/// What is known of one partition of the request after the first stage.
+enum Slot {
+    /// Answered already.
+    Done(ProduceOutcome),
+    /// The next of the items that were sent to the owners.
+    Sent,
+}
+
+pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
+    let mut request: ProduceRequest = call.decode(body)?;
+    let mut items = Vec::new();
+    let mut slots = Vec::new();
+    for topic in &mut request.topic_data {
+        let by_id = call.header.api_version >= TOPIC_ID_VERSION_MIN;
+        let view = find_topic(&call, topic, by_id);
+        for partition in &mut topic.partition_data {
+            let checked = match &view {
+                Ok(view) => check(&call, view, partition, request.acks),
+                Err(error) => Err(ProduceOutcome::failed(*error, None)),
+            };
+            slots.push(match checked {
+                Ok(item) => {
+                    items.push(item);
+                    Slot::Sent
+                }
+                Err(outcome) => Slot::Done(outcome),
+            });
+        }
+    }
+    let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
+    // Enqueued to the owners here, in the order of the connection's requests.
+    let outcomes = call.node.shard.produce(items, request.acks, timeout);
+    Ok(Box::pin(async move {
+        let outcomes = outcomes.await.ok_or(CloseReason::Stopping)?;
+        let mut sent = outcomes.into_iter();
+        let outcomes = slots.into_iter().map(|slot| match slot {
+            Slot::Done(outcome) => outcome,
+            Slot::Sent => sent.next().expect("an outcome for each item"),
+        });
+        answer(&call, request, outcomes.collect())
+    }))
+}
+
+fn find_topic(call: &Call, topic: &TopicProduceData, by_id: bool) -> Result<TopicView, ErrorCode> {
+    let shard = &call.node.shard;
+    if by_id {
+        shard
+            .topic(from_uuid(topic.topic_id))
+            .ok_or(ErrorCode::UnknownTopicId)
+    } else {
+        shard
+            .topic_by_name(&topic.name)
+            .ok_or(ErrorCode::UnknownTopicOrPartition)
+    }
+}
+
+fn check(
+    call: &Call,
+    view: &TopicView,
+    partition: &mut PartitionProduceData,
+    acks: i16,
+) -> Result<ProduceItem, ProduceOutcome> {
+    if !(ACKS_ALL..=1).contains(&acks) {
+        return Err(ProduceOutcome::failed(ErrorCode::InvalidRequiredAcks, None));
+    }
+    if !view.has_partition(partition.index) {
+        return Err(ProduceOutcome::failed(
+            ErrorCode::UnknownTopicOrPartition,
+            None,
+        ));
+    }
+    let refuse =
+        |error: &BatchError| ProduceOutcome::failed(error.error_code(), Some(error.to_string()));
+    let records = partition.records.take().unwrap_or_default();
+    let limits = limits(call, &view.config);
+    let batch = call
+        .node
+        .shard
+        .with_decompressor(|decompressor| validate_produce(&records, &limits, decompressor))
+        .map_err(|error| refuse(&error))?;
+    if batch.header().is_transactional() {
+        let error = ErrorCode::TransactionalIdAuthorizationFailed;
+        return Err(ProduceOutcome::failed(
+            error,
+            Some("transactions are not built".to_owned()),
+        ));
+    }
+    let partition = TopicIdPartition {
+        topic_id: view.topic_id,
+        partition: partition.index,
+    };
+    Ok(ProduceItem { partition, batch })
+}
+
+fn limits(call: &Call, config: &TopicConfig) -> ProduceLimits {
+    ProduceLimits {
+        produce_version: call.header.api_version,
+        max_message_bytes: config.max_message_bytes as usize,
+        decompressed_size_max: DECOMPRESSED_SIZE_MAX,
+        timestamp_type: match config.message_timestamp_type {
+            crate::config::TimestampType::CreateTime => crate::batch::TimestampType::CreateTime,
+            crate::config::TimestampType::LogAppendTime => {
+                crate::batch::TimestampType::LogAppendTime
+            }
+        },
+        timestamp_before_max_ms: config.message_timestamp_before_max_ms,
+        timestamp_after_max_ms: config.message_timestamp_after_max_ms,
+        is_compacted: config.cleanup_policy.compact,
+        now: call.node.reactor.wall_clock(),
+    }
+}
+
+fn answer(
+    call: &Call,
+    request: ProduceRequest,
+    outcomes: Vec<ProduceOutcome>,
+) -> Result<Vec<Bytes>, CloseReason> {
+    for outcome in outcomes.iter().filter(|outcome| outcome.error.is_error()) {
+        call.node
+            .shard
+            .metrics()
+            .count_error(call.header.api_key.code(), outcome.error);
+    }
+    if request.acks == ACKS_NONE {
+        return match outcomes.iter().find(|outcome| outcome.error.is_error()) {
+            Some(failed) => Err(CloseReason::UnacknowledgedProduce(failed.error.to_string())),
+            None => Ok(Vec::new()),
+        };
+    }
+    let mut outcomes = outcomes.into_iter();
+    let topics = request.topic_data.into_iter().map(|topic| {
+        let partitions = topic.partition_data.iter().map(|partition| {
+            let outcome = outcomes.next().expect("an outcome for each partition");
+            partition_response(partition.index, outcome)
+        });
+        TopicProduceResponse::default()
+            .with_partition_responses(partitions.collect())
+            .with_name(topic.name)
+            .with_topic_id(topic.topic_id)
+    });
+    call.encode(&ProduceResponse::default().with_responses(topics.collect()))
+}
+
+fn partition_response(index: i32, outcome: ProduceOutcome) -> PartitionProduceResponse {
+    let message = outcome.error_message.map(StrBytes::from_string);
+    let record_errors = match (&message, outcome.error) {
+        // Kafka names the batch's first record where a record is at fault.
+        (Some(text), ErrorCode::InvalidRecord | ErrorCode::InvalidTimestamp) => {
+            let of_first = BatchIndexAndErrorMessage::default()
+                .with_batch_index(0)
+                .with_batch_index_error_message(Some(text.clone()));
+            vec![of_first]
+        }
+        _ => Vec::new(),
+    };
+    PartitionProduceResponse::default()
+        .with_index(index)
+        .with_error_code(outcome.error.code())
+        .with_base_offset(outcome.base_offset)
+        .with_log_append_time_ms(outcome.log_append_time)
+        .with_log_start_offset(outcome.log_start_offset)
+        .with_record_errors(record_errors)
+        .with_error_message(message)
+}

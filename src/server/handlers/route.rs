@@ -1,0 +1,53 @@
+//! From an API to its handler, exhaustively.
+
+use bytes::Bytes;
+use kafka_protocol::protocol::{Encodable, HeaderVersion, Request};
+
+use super::{
+    api_versions, create_topics, delete_topics, describe_cluster, fetch, find_coordinator,
+    init_producer_id, list_offsets, metadata, produce,
+};
+use crate::protocol::{ApiKey, decode_request, encode_response};
+use crate::server::dispatch::{Call, CloseReason, ReplyFuture, ready};
+
+/// Starts the handler of a request.
+pub(in crate::server) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
+    match call.header.api_key {
+        ApiKey::Produce => produce::handle(call, body),
+        ApiKey::Fetch => fetch::handle(call, body),
+        ApiKey::ListOffsets => list_offsets::handle(call, body),
+        ApiKey::Metadata => metadata::handle(call, body),
+        ApiKey::FindCoordinator => find_coordinator::handle(&call, body),
+        ApiKey::ApiVersions => api_versions::handle(&call, body),
+        ApiKey::CreateTopics => create_topics::handle(call, body),
+        ApiKey::DeleteTopics => delete_topics::handle(call, body),
+        ApiKey::InitProducerId => init_producer_id::handle(call, body),
+        ApiKey::DescribeCluster => describe_cluster::handle(&call, body),
+    }
+}
+
+impl Call {
+    /// The checked and decoded body.
+    pub(super) fn decode<R: Request>(&self, body: Bytes) -> Result<R, CloseReason> {
+        decode_request(&self.header, body).map_err(|error| CloseReason::Malformed {
+            api: self.header.api_key,
+            error,
+        })
+    }
+
+    /// The answer's frame.
+    pub(super) fn encode<T: Encodable + HeaderVersion>(
+        &self,
+        response: &T,
+    ) -> Result<Vec<Bytes>, CloseReason> {
+        Ok(vec![encode_response(&self.header, response)?])
+    }
+
+    /// An answer that is known already.
+    pub(super) fn reply_now<T: Encodable + HeaderVersion>(
+        &self,
+        response: &T,
+    ) -> Result<ReplyFuture, CloseReason> {
+        Ok(ready(self.encode(response)?))
+    }
+}
