@@ -1,2 +1,7 @@
-//! The `ringlog` binary. Its subcommands arrive with the broker.
-fn main() {}
+//! The `ringlog` binary: see [`ringlog::cli`].
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ringlog::cli::main()
+}
