@@ -1,0 +1,644 @@
+//! The disk: operations in flight, files, names, locks.
+
+use std::collections::BTreeMap;
+use std::io::Result;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use nix::libc;
+
+use super::super::ProcessId;
+use super::super::faults::{DiskFault, FailRule, FaultCounts, FaultPlan, SLOW_DISK_FACTOR};
+use super::super::random::Random;
+use super::Survival;
+use super::inode::{Inode, SyncPoint, UNIT, WriteInFlight};
+use super::names::{Names, Node, system_error};
+use super::operation::{Completion, DiskOperation, DiskOutput};
+use crate::io::DirEntry;
+
+/// The writes of a killed process land at most this long after its death, in nanoseconds
+/// (measured: 0.4 to 53 ms).
+const LATE_WRITE_DELAY_MAX: u64 = 60_000_000;
+
+/// What the world adds to an operation: what may go wrong, and where it is counted.
+pub(in crate::io::sim) struct Conditions<'a> {
+    pub(in crate::io::sim) plan: &'a FaultPlan,
+    pub(in crate::io::sim) counts: &'a mut FaultCounts,
+}
+
+struct Descriptor {
+    inode: u64,
+    process: ProcessId,
+    path: Arc<Path>,
+    writable: bool,
+    in_flight_count: u32,
+    is_closed: bool,
+}
+
+struct Submitted {
+    process: ProcessId,
+    operation: DiskOperation,
+    point: SyncPoint,
+    /// Killed: it goes on, but not before this.
+    not_before: u64,
+    is_orphan: bool,
+    completion: Completion,
+}
+
+/// A machine's disk.
+pub(in crate::io::sim) struct DiskState {
+    names: Names,
+    inodes: BTreeMap<u64, Inode>,
+    descriptors: BTreeMap<u64, Descriptor>,
+    submitted: BTreeMap<u64, Submitted>,
+    next_id: u64,
+    /// Counts what lands, completes or changes: what a sync covers is a comparison of it.
+    sequence: u64,
+    pub(in crate::io::sim) capacity_size: u64,
+    used_unit_count: u64,
+    pub(in crate::io::sim) fail_rules: Vec<FailRule>,
+    pub(in crate::io::sim) slow_factor: u64,
+    latency: Random,
+    chance: Random,
+}
+
+impl DiskState {
+    pub(in crate::io::sim) fn new(seed: u64, machine: u64, capacity_size: u64) -> DiskState {
+        DiskState {
+            names: Names::new(),
+            inodes: BTreeMap::new(),
+            descriptors: BTreeMap::new(),
+            submitted: BTreeMap::new(),
+            next_id: 1,
+            sequence: 0,
+            capacity_size,
+            used_unit_count: 0,
+            fail_rules: Vec::new(),
+            slow_factor: 1,
+            latency: Random::stream(seed, "disk latency", machine),
+            chance: Random::stream(seed, "disk faults", machine),
+        }
+    }
+
+    fn new_id(&mut self) -> u64 {
+        self.next_id += 1;
+        self.next_id - 1
+    }
+
+    fn tick(&mut self) -> u64 {
+        self.sequence += 1;
+        self.sequence
+    }
+
+    /// Takes an operation; returns its id and how long it will take, or what rule it breaks.
+    pub(in crate::io::sim) fn submit(
+        &mut self,
+        process: ProcessId,
+        operation: DiskOperation,
+        completion: Completion,
+        conditions: Conditions<'_>,
+    ) -> std::result::Result<(u64, u64), String> {
+        let id = self.new_id();
+        let mut point = SyncPoint {
+            sequence: self.sequence,
+            size: 0,
+            device_wide: false,
+        };
+        if let Some(descriptor) = operation.descriptor() {
+            let descriptor = self
+                .descriptors
+                .get_mut(&descriptor)
+                .expect("open descriptors only");
+            descriptor.in_flight_count += 1;
+            let inode = self
+                .inodes
+                .get_mut(&descriptor.inode)
+                .expect("open files are kept");
+            point.size = inode.size();
+            point.device_wide = inode.is_clean();
+            if let DiskOperation::Write { position, data, .. } = &operation {
+                let write = WriteInFlight::new(id, *position, data.clone());
+                if let Some(other) = inode.overlapping_write(&write.units()) {
+                    return Err(format!(
+                        "two writes cover the same unit of {}: units {:?} while {:?} is in flight",
+                        descriptor.path.display(),
+                        write.units(),
+                        other.units(),
+                    ));
+                }
+                inode.in_flight.push(write);
+            }
+        }
+        let mut duration = self.latency.latency(operation.usual_latency()) * self.slow_factor;
+        if self.chance.chance(conditions.plan.slow_disk) {
+            duration *= SLOW_DISK_FACTOR;
+            conditions.counts.slow_operations += 1;
+        }
+        let submitted = Submitted {
+            process,
+            operation,
+            point,
+            not_before: 0,
+            is_orphan: false,
+            completion,
+        };
+        self.submitted.insert(id, submitted);
+        Ok((id, duration))
+    }
+
+    /// When an operation may complete at the earliest; `None` when a power cut took it.
+    pub(in crate::io::sim) fn not_before(&self, id: u64) -> Option<u64> {
+        self.submitted
+            .get(&id)
+            .map(|submitted| submitted.not_before)
+    }
+
+    /// Carries an operation out, at its end; whether it failed. Returns the fault that hit it.
+    pub(in crate::io::sim) fn complete(
+        &mut self,
+        id: u64,
+        mut conditions: Conditions<'_>,
+    ) -> Option<DiskFault> {
+        let submitted = self
+            .submitted
+            .remove(&id)
+            .expect("an operation completes once");
+        let fault = self.draw_fault(&submitted.operation, &mut conditions);
+        let result = match fault {
+            Some(fault) => {
+                self.fail(id, &submitted, fault);
+                Err(system_error(libc::EIO))
+            }
+            None => self.carry_out(id, &submitted, &mut conditions),
+        };
+        if submitted.is_orphan && matches!(submitted.operation, DiskOperation::Write { .. }) {
+            conditions.counts.late_writes += 1;
+        }
+        if let Some(descriptor) = submitted.operation.descriptor() {
+            self.descriptors
+                .get_mut(&descriptor)
+                .expect("kept while used")
+                .in_flight_count -= 1;
+            self.release_if_done(descriptor);
+        }
+        submitted.completion.complete(result);
+        fault
+    }
+
+    fn draw_fault(
+        &mut self,
+        operation: &DiskOperation,
+        conditions: &mut Conditions<'_>,
+    ) -> Option<DiskFault> {
+        let fault = operation.fault()?;
+        let path = self.path_of(operation);
+        let ruled = self
+            .fail_rules
+            .iter_mut()
+            .any(|rule| rule.fires(fault, &path));
+        let (probability, count) = match fault {
+            DiskFault::Read => (
+                conditions.plan.read_error,
+                &mut conditions.counts.read_errors,
+            ),
+            DiskFault::Write => (
+                conditions.plan.write_error,
+                &mut conditions.counts.write_errors,
+            ),
+            DiskFault::Flush => (
+                conditions.plan.flush_error,
+                &mut conditions.counts.flush_errors,
+            ),
+        };
+        let fires = self.chance.chance(probability) || ruled;
+        *count += u64::from(fires);
+        fires.then_some(fault)
+    }
+
+    fn path_of(&self, operation: &DiskOperation) -> PathBuf {
+        match operation {
+            DiskOperation::SyncDir { path }
+            | DiskOperation::WriteFile { path, .. }
+            | DiskOperation::ReadFile { path, .. } => path.clone(),
+            other => {
+                let descriptor = other.descriptor().expect("faults hit files");
+                self.descriptors[&descriptor].path.to_path_buf()
+            }
+        }
+    }
+
+    /// What an operation that fails leaves behind.
+    fn fail(&mut self, id: u64, submitted: &Submitted, fault: DiskFault) {
+        match &submitted.operation {
+            DiskOperation::Write { descriptor, .. } => {
+                let sequence = self.tick();
+                let inode = self.inodes.get_mut(&self.descriptors[descriptor].inode);
+                let inode = inode.expect("open files are kept");
+                let units = inode.in_flight.iter().find(|write| write.id == id);
+                let units = units.expect("a write is in flight").units();
+                let before = inode.unit_count();
+                inode.land_some(units, &mut self.chance, 0.5, sequence);
+                inode.abandon_write(id);
+                self.used_unit_count += inode.unit_count() - before;
+            }
+            DiskOperation::WriteFile { path, contents } if self.chance.coin() => {
+                // Renamed, but the directory's sync failed.
+                let _ = self.write_file(path, contents.clone());
+            }
+            _ if fault == DiskFault::Flush => {
+                for inode in self
+                    .inodes
+                    .values_mut()
+                    .filter(|inode| inode.has_cached_units())
+                {
+                    inode.lose_cached(&mut self.chance);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn carry_out(
+        &mut self,
+        id: u64,
+        submitted: &Submitted,
+        conditions: &mut Conditions<'_>,
+    ) -> Result<DiskOutput> {
+        let sequence = self.tick();
+        match &submitted.operation {
+            DiskOperation::Open {
+                path,
+                write,
+                create,
+            } => {
+                return self.open(submitted, path, *write, *create);
+            }
+            DiskOperation::CreateDirAll { path } => {
+                let next_id = &mut self.next_id;
+                self.names.create_dir_all(path, sequence, || {
+                    *next_id += 1;
+                    *next_id - 1
+                })?;
+            }
+            DiskOperation::RemoveDirAll { path } => {
+                // A killed process may have come only a part of the way.
+                let count_max = if submitted.is_orphan {
+                    self.chance.below(4)
+                } else {
+                    u64::MAX
+                };
+                self.names.remove_dir_all(path, sequence, count_max)?;
+                self.collect_unnamed();
+            }
+            DiskOperation::RemoveFile { path } => {
+                self.names.remove_file(path, sequence)?;
+                self.collect_unnamed();
+            }
+            DiskOperation::Rename { from, to } => self.names.rename(from, to, sequence)?,
+            DiskOperation::SyncDir { path } => {
+                let directory = self.names.find_directory(path)?;
+                self.names.sync(directory, submitted.point.sequence);
+                self.collect_unnamed();
+            }
+            DiskOperation::ListDir { path } => return self.list_dir(path),
+            DiskOperation::ReadFile { path, size_max } => return self.read_file(path, *size_max),
+            DiskOperation::WriteFile { path, contents } => {
+                self.write_file(path, contents.clone())?;
+                if let Some(parent) = path.parent() {
+                    let directory = self.names.find_directory(parent)?;
+                    self.names.sync(directory, self.sequence);
+                }
+            }
+            DiskOperation::Write { descriptor, .. } => {
+                self.complete_write(id, *descriptor, sequence, conditions)?;
+            }
+            DiskOperation::Read {
+                descriptor,
+                position,
+                size,
+            } => {
+                return Ok(DiskOutput::Data(self.read(*descriptor, *position, *size)));
+            }
+            DiskOperation::Sync { descriptor, all } => {
+                self.sync(self.descriptors[descriptor].inode, submitted.point, *all);
+            }
+            DiskOperation::SetSize { descriptor, size } => {
+                let inode = self.descriptors[descriptor].inode;
+                let inode = self.inodes.get_mut(&inode).expect("open files are kept");
+                let before = inode.unit_count();
+                inode.set_size(*size, sequence);
+                self.used_unit_count -= before - inode.unit_count();
+            }
+        }
+        Ok(DiskOutput::Done)
+    }
+
+    fn open(
+        &mut self,
+        submitted: &Submitted,
+        path: &Path,
+        write: bool,
+        create: bool,
+    ) -> Result<DiskOutput> {
+        let inode = match self.names.find_file(path) {
+            Ok(inode) => inode,
+            Err(error) if create && error.raw_os_error() == Some(libc::ENOENT) => {
+                let inode = self.new_id();
+                self.names.set_file(path, inode, self.sequence)?;
+                self.inodes.insert(inode, Inode::default());
+                inode
+            }
+            Err(error) => return Err(error),
+        };
+        let descriptor = self.new_id();
+        let entry = self.inodes.get_mut(&inode).expect("named files are kept");
+        entry.open_count += 1;
+        let opened = DiskOutput::Opened {
+            descriptor,
+            size: entry.size(),
+        };
+        self.descriptors.insert(
+            descriptor,
+            Descriptor {
+                inode,
+                process: submitted.process,
+                path: Arc::from(path),
+                writable: write,
+                in_flight_count: 0,
+                is_closed: false,
+            },
+        );
+        if submitted.is_orphan {
+            self.close(descriptor);
+        }
+        Ok(opened)
+    }
+
+    fn complete_write(
+        &mut self,
+        id: u64,
+        descriptor: u64,
+        sequence: u64,
+        conditions: &mut Conditions<'_>,
+    ) -> Result<()> {
+        let descriptor = &self.descriptors[&descriptor];
+        let inode = self
+            .inodes
+            .get_mut(&descriptor.inode)
+            .expect("open files are kept");
+        if !descriptor.writable {
+            inode.abandon_write(id);
+            return Err(system_error(libc::EBADF));
+        }
+        let write = inode.in_flight.iter().find(|write| write.id == id);
+        let units = write
+            .expect("a write is in flight until it completes")
+            .units();
+        let new_count = inode.missing_unit_count(units);
+        if (self.used_unit_count + new_count) * UNIT > self.capacity_size {
+            conditions.counts.no_space += 1;
+            inode.abandon_write(id);
+            return Err(system_error(libc::ENOSPC));
+        }
+        let before = inode.unit_count();
+        inode.complete_write(id, sequence);
+        self.used_unit_count += inode.unit_count() - before;
+        Ok(())
+    }
+
+    fn read(&mut self, descriptor: u64, position: u64, size: usize) -> Bytes {
+        let sequence = self.sequence;
+        let inode = self.descriptors[&descriptor].inode;
+        let inode = self.inodes.get_mut(&inode).expect("open files are kept");
+        if !inode.in_flight.is_empty() {
+            let before = inode.unit_count();
+            let units = position / UNIT..position.saturating_add(size as u64).div_ceil(UNIT);
+            inode.land_some(units, &mut self.chance, 0.3, sequence);
+            self.used_unit_count += inode.unit_count() - before;
+        }
+        inode.read(position, size)
+    }
+
+    fn sync(&mut self, inode: u64, point: SyncPoint, all: bool) {
+        if point.device_wide {
+            for inode in self
+                .inodes
+                .values_mut()
+                .filter(|inode| inode.has_cached_units())
+            {
+                inode.flush_data(point.sequence);
+            }
+        }
+        let inode = self.inodes.get_mut(&inode).expect("open files are kept");
+        inode.flush_data(point.sequence);
+        inode.sync_metadata(point, all);
+    }
+
+    fn list_dir(&self, path: &Path) -> Result<DiskOutput> {
+        let entries = self.names.list(path)?.map(|(name, node)| DirEntry {
+            name: name.to_owned(),
+            is_dir: matches!(node, Node::Directory(_)),
+            size: match node {
+                Node::File(inode) => self.inodes[&inode].size(),
+                Node::Directory(_) => 0,
+            },
+        });
+        Ok(DiskOutput::Entries(entries.collect()))
+    }
+
+    fn read_file(&self, path: &Path, size_max: usize) -> Result<DiskOutput> {
+        let inode = &self.inodes[&self.names.find_file(path)?];
+        if inode.size() > size_max as u64 {
+            let message = format!(
+                "{} has {} bytes, more than the {size_max} allowed",
+                path.display(),
+                inode.size()
+            );
+            return Err(std::io::Error::new(
+                std::io::ErrorKind::FileTooLarge,
+                message,
+            ));
+        }
+        Ok(DiskOutput::Data(inode.read(0, size_max)))
+    }
+
+    fn write_file(&mut self, path: &Path, contents: Bytes) -> Result<()> {
+        let inode = self.new_id();
+        let sequence = self.tick();
+        self.names.set_file(path, inode, sequence)?;
+        let entry = Inode::durable(&contents);
+        self.used_unit_count += entry.unit_count();
+        self.inodes.insert(inode, entry);
+        self.collect_unnamed();
+        Ok(())
+    }
+
+    /// Forgets files without a name, a reader or a way back.
+    fn collect_unnamed(&mut self) {
+        let named = self.names.files();
+        let used = &mut self.used_unit_count;
+        self.inodes.retain(|id, inode| {
+            let is_kept = inode.open_count > 0 || named.contains(id);
+            if !is_kept {
+                *used -= inode.unit_count();
+            }
+            is_kept
+        });
+    }
+
+    /// Tries to take the flock of a descriptor.
+    pub(in crate::io::sim) fn try_lock(&mut self, descriptor: u64) -> bool {
+        let inode = self.descriptors[&descriptor].inode;
+        let inode = self.inodes.get_mut(&inode).expect("open files are kept");
+        let holder = *inode.locked_by.get_or_insert(descriptor);
+        holder == descriptor
+    }
+
+    /// A file's size now.
+    pub(in crate::io::sim) fn size_of(&self, descriptor: u64) -> u64 {
+        self.inodes[&self.descriptors[&descriptor].inode].size()
+    }
+
+    /// The last handle of a descriptor is gone. The file is closed, and its lock released, after its
+    /// operations in flight. Unknown descriptors went with a power cut.
+    pub(in crate::io::sim) fn close(&mut self, descriptor: u64) {
+        if let Some(entry) = self.descriptors.get_mut(&descriptor) {
+            entry.is_closed = true;
+            self.release_if_done(descriptor);
+        }
+    }
+
+    fn release_if_done(&mut self, id: u64) {
+        let descriptor = &self.descriptors[&id];
+        if !descriptor.is_closed || descriptor.in_flight_count > 0 {
+            return;
+        }
+        let inode = self
+            .inodes
+            .get_mut(&descriptor.inode)
+            .expect("open files are kept");
+        inode.open_count -= 1;
+        if inode.locked_by == Some(id) {
+            inode.locked_by = None;
+        }
+        self.descriptors.remove(&id);
+    }
+
+    /// A process was killed: its writes in flight land late, other operations late or never, its
+    /// files are closed.
+    pub(in crate::io::sim) fn kill(&mut self, process: ProcessId, now: u64) {
+        for (id, submitted) in &mut self.submitted {
+            if submitted.process != process || submitted.is_orphan {
+                continue;
+            }
+            submitted.is_orphan = true;
+            submitted.not_before = match self.chance.below(4) {
+                0 => 0,
+                _ => now + self.chance.below(LATE_WRITE_DELAY_MAX),
+            };
+            if let Some(descriptor) = submitted.operation.descriptor() {
+                let inode = self.inodes.get_mut(&self.descriptors[&descriptor].inode);
+                let inode = inode.expect("open files are kept");
+                inode
+                    .in_flight
+                    .iter_mut()
+                    .filter(|w| w.id == *id)
+                    .for_each(|w| w.live = false);
+            }
+        }
+        let chance = &mut self.chance;
+        self.submitted.retain(|_, submitted| {
+            let is_of_file = submitted.operation.descriptor().is_some();
+            submitted.process != process || is_of_file || chance.coin()
+        });
+        let closed = self
+            .descriptors
+            .iter()
+            .filter(|(_, entry)| entry.process == process);
+        let closed: Vec<u64> = closed.map(|(id, _)| *id).collect();
+        closed
+            .into_iter()
+            .for_each(|descriptor| self.close(descriptor));
+    }
+
+    /// The power is gone: a drawn part of what was not durable survives. The machine's processes
+    /// are dead already.
+    pub(in crate::io::sim) fn power_cut(&mut self, counts: &mut FaultCounts) {
+        let survival = Survival::draw(&mut self.chance);
+        let sequence = self.tick();
+        for inode in self.inodes.values_mut() {
+            let probability = survival.probability();
+            let chance = &mut self.chance;
+            counts.torn_writes += inode.land_some(0..u64::MAX, chance, probability, sequence);
+        }
+        for (_, submitted) in std::mem::take(&mut self.submitted) {
+            if submitted.operation.descriptor().is_none() && survival.keeps(&mut self.chance) {
+                self.begin(submitted.operation);
+            }
+        }
+        self.descriptors.clear();
+        counts.lost_names += self.names.power_cut(&mut self.chance, survival);
+        for inode in self.inodes.values_mut() {
+            inode.power_cut(&mut self.chance, survival, counts);
+        }
+        self.used_unit_count = self.inodes.values().map(Inode::unit_count).sum();
+        self.collect_unnamed();
+    }
+
+    /// What an operation on names has done of itself when the power goes: it is not synced.
+    fn begin(&mut self, operation: DiskOperation) {
+        let sequence = self.tick();
+        // An operation that would have failed changes nothing.
+        let _ = match &operation {
+            DiskOperation::CreateDirAll { path } => {
+                let next_id = &mut self.next_id;
+                self.names.create_dir_all(path, sequence, || {
+                    *next_id += 1;
+                    *next_id - 1
+                })
+            }
+            DiskOperation::RemoveDirAll { path } => {
+                self.names.remove_dir_all(path, sequence, u64::MAX)
+            }
+            DiskOperation::RemoveFile { path } => self.names.remove_file(path, sequence),
+            DiskOperation::Rename { from, to } => self.names.rename(from, to, sequence),
+            DiskOperation::WriteFile { path, contents } => self.write_file(path, contents.clone()),
+            _ => Ok(()),
+        };
+    }
+
+    /// Bytes that are used and that there are.
+    pub(in crate::io::sim) fn usage(&self) -> (u64, u64) {
+        (self.used_unit_count * UNIT, self.capacity_size)
+    }
+
+    /// A file's contents as a process would read them, `None` if there is none.
+    pub(in crate::io::sim) fn contents(&self, path: &Path) -> Option<Vec<u8>> {
+        let inode = &self.inodes[&self.names.find_file(path).ok()?];
+        Some(inode.read(0, inode.size() as usize).to_vec())
+    }
+
+    /// Puts a durable file there, with the directories above it.
+    pub(in crate::io::sim) fn put_file(&mut self, path: &Path, contents: &[u8]) -> Result<()> {
+        if let Some(parent) = path.parent() {
+            self.begin(DiskOperation::CreateDirAll {
+                path: parent.to_owned(),
+            });
+        }
+        self.write_file(path, Bytes::copy_from_slice(contents))?;
+        self.names.sync_everything();
+        Ok(())
+    }
+
+    /// Flips bits of one byte; false when there is no such byte.
+    pub(in crate::io::sim) fn corrupt(&mut self, path: &Path, position: u64) -> bool {
+        let Ok(inode) = self.names.find_file(path) else {
+            return false;
+        };
+        self.inodes
+            .get_mut(&inode)
+            .expect("named files are kept")
+            .corrupt(position)
+    }
+}
