@@ -4,10 +4,11 @@ use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 
 use super::ProcessId;
+use super::random::Random;
 use crate::types::ShardId;
 
 pub(super) type TaskFuture = Pin<Box<dyn Future<Output = ()>>>;
@@ -24,27 +25,86 @@ pub(super) struct TaskKey {
 pub(super) struct TaskOwner {
     pub(super) process: ProcessId,
     pub(super) shard: ShardId,
+    /// The queue of that shard, from [`Executor::add_queue`].
+    pub(super) queue: u32,
     /// The body that the shard was started with: the shard ends with it.
     pub(super) is_body: bool,
 }
 
-/// Tasks that were woken, in no order: the next one is drawn. Wakers reach it from anywhere.
+/// The ready tasks of one shard of one process. Which one runs is drawn, but in rounds: all of
+/// `current` run before any of `next`, so that who yields lets in whoever was ready.
 #[derive(Default)]
+struct ShardQueue {
+    current: Vec<TaskKey>,
+    next: Vec<TaskKey>,
+}
+
+impl ShardQueue {
+    fn is_empty(&self) -> bool {
+        self.current.is_empty() && self.next.is_empty()
+    }
+}
+
+struct Queues {
+    queues: Vec<ShardQueue>,
+    /// The queues that have something, in no order.
+    busy: Vec<u32>,
+    /// The task that is woken now has yielded.
+    is_yielding: bool,
+    /// Splits the other woken tasks over the rounds.
+    rounds: Random,
+}
+
+/// Tasks that were woken. Wakers reach it from anywhere.
 pub(super) struct Ready {
-    keys: Mutex<Vec<TaskKey>>,
+    queues: Mutex<Queues>,
 }
 
 impl Ready {
-    fn push(&self, key: TaskKey) {
-        self.keys
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(key);
+    fn lock(&self) -> MutexGuard<'_, Queues> {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    fn push(&self, queue: u32, key: TaskKey) {
+        let mut queues = self.lock();
+        let joins_round = !queues.is_yielding && queues.rounds.coin();
+        let slot = &mut queues.queues[queue as usize];
+        let was_empty = slot.is_empty();
+        match joins_round {
+            true => slot.current.push(key),
+            false => slot.next.push(key),
+        }
+        if was_empty {
+            queues.busy.push(queue);
+        }
+    }
+
+    /// Takes a task: `drawn` chooses among the shards that have one, then among its tasks.
+    fn take(&self, drawn: u64) -> TaskKey {
+        let mut queues = self.lock();
+        let queues = &mut *queues;
+        let busy = below((drawn >> 16) & 0xffff, 16, queues.busy.len());
+        let slot = &mut queues.queues[queues.busy[busy] as usize];
+        if slot.current.is_empty() {
+            std::mem::swap(&mut slot.current, &mut slot.next);
+        }
+        let index = below(drawn >> 32, 32, slot.current.len());
+        let key = slot.current.swap_remove(index);
+        if slot.is_empty() {
+            queues.busy.swap_remove(busy);
+        }
+        key
+    }
+}
+
+/// A number below `bound` from `bits` drawn bits.
+fn below(drawn: u64, bits: u32, bound: usize) -> usize {
+    ((drawn * bound as u64) >> bits) as usize
 }
 
 struct TaskWaker {
     key: TaskKey,
+    queue: u32,
     queued: AtomicBool,
     ready: Arc<Ready>,
 }
@@ -56,7 +116,7 @@ impl Wake for TaskWaker {
 
     fn wake_by_ref(self: &Arc<Self>) {
         if !self.queued.swap(true, Ordering::Relaxed) {
-            self.ready.push(self.key);
+            self.ready.push(self.queue, self.key);
         }
     }
 }
@@ -82,13 +142,27 @@ struct Slab {
 }
 
 /// Runs tasks one poll at a time; which one is the caller's choice.
-#[derive(Default)]
 pub(super) struct Executor {
     slab: RefCell<Slab>,
     ready: Arc<Ready>,
 }
 
 impl Executor {
+    pub(super) fn new(seed: u64) -> Executor {
+        let queues = Queues {
+            queues: Vec::new(),
+            busy: Vec::new(),
+            is_yielding: false,
+            rounds: Random::stream(seed, "rounds", 0),
+        };
+        Executor {
+            slab: RefCell::default(),
+            ready: Arc::new(Ready {
+                queues: Mutex::new(queues),
+            }),
+        }
+    }
+
     /// Adds a task, ready to run.
     pub(super) fn spawn(&self, owner: TaskOwner, future: TaskFuture) {
         let mut slab = self.slab.borrow_mut();
@@ -111,6 +185,7 @@ impl Executor {
         };
         let state = Arc::new(TaskWaker {
             key,
+            queue: owner.queue,
             queued: AtomicBool::new(true),
             ready: Arc::clone(&self.ready),
         });
@@ -121,25 +196,24 @@ impl Executor {
             state,
             waker,
         });
-        self.ready.push(key);
+        drop(slab);
+        self.ready.push(owner.queue, key);
     }
 
-    pub(super) fn ready_count(&self) -> usize {
-        self.ready
-            .keys
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .len()
+    /// A queue for the ready tasks of one more shard.
+    pub(super) fn add_queue(&self) -> u32 {
+        let mut queues = self.ready.lock();
+        queues.queues.push(ShardQueue::default());
+        (queues.queues.len() - 1) as u32
     }
 
-    /// Takes one of the ready tasks; `None` when it has ended since.
-    pub(super) fn take_ready(&self, index: usize) -> Option<(TaskKey, TaskOwner)> {
-        let key = self
-            .ready
-            .keys
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .swap_remove(index);
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready.lock().busy.is_empty()
+    }
+
+    /// Takes one of the ready tasks, of which there must be one; `None` when it has ended since.
+    pub(super) fn take_ready(&self, drawn: u64) -> Option<(TaskKey, TaskOwner)> {
+        let key = self.ready.take(drawn);
         let slab = self.slab.borrow();
         let task = slab.get(key)?;
         Some((key, task.owner))
@@ -147,7 +221,17 @@ impl Executor {
 
     /// Puts a taken task back among the ready ones.
     pub(super) fn put_back(&self, key: TaskKey) {
-        self.ready.push(key);
+        let owner = self.slab.borrow().get(key).map(|task| task.owner);
+        if let Some(owner) = owner {
+            self.ready.push(owner.queue, key);
+        }
+    }
+
+    /// Wakes the running task so that it runs again after all that are ready on its shard.
+    pub(super) fn wake_yielded(&self, waker: &Waker) {
+        self.ready.lock().is_yielding = true;
+        waker.wake_by_ref();
+        self.ready.lock().is_yielding = false;
     }
 
     /// Polls a task once; true when that ended it.

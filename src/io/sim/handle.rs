@@ -27,6 +27,7 @@ struct Inner {
     process: ProcessId,
     machine: MachineId,
     shard: ShardId,
+    queue: u32,
     shard_count: usize,
     started_at: u64,
     background_budget: Semaphore,
@@ -50,6 +51,7 @@ impl Handle {
         let random = Random::stream(locked.options.seed, "reactor", stream);
         let budget = locked.options.background_bytes_in_flight_max;
         drop(locked);
+        let queue = executor.add_queue();
         Handle {
             inner: Rc::new(Inner {
                 world,
@@ -57,6 +59,7 @@ impl Handle {
                 process,
                 machine,
                 shard,
+                queue,
                 shard_count,
                 started_at,
                 background_budget: Semaphore::new(budget),
@@ -114,7 +117,7 @@ impl Handle {
             if std::mem::replace(&mut has_yielded, true) {
                 return Poll::Ready(());
             }
-            cx.waker().wake_by_ref();
+            self.inner.executor.wake_yielded(cx.waker());
             Poll::Pending
         })
         .await;
@@ -133,6 +136,7 @@ impl Handle {
         let owner = TaskOwner {
             process: self.inner.process,
             shard: self.inner.shard,
+            queue: self.inner.queue,
             is_body,
         };
         self.inner.executor.spawn(owner, future);

@@ -7,6 +7,7 @@ use std::task::{Poll, Waker};
 
 use super::Handle;
 use super::events::Event;
+use super::world::World;
 use crate::types::ShardId;
 
 /// Messages that a ring between two shards takes before the sender's outbox does.
@@ -91,7 +92,13 @@ impl<M: Send + 'static> SimMesh<M> {
         let after = queue.back().map_or(0, |(arrives_at, _)| *arrives_at);
         let arrives_at = world.draw_mesh_arrival().max(after);
         queue.push_back((arrives_at, message));
-        drop(shared);
+        if shared.receivers[to.index()].is_some() {
+            self.wake_at(&mut world, to, arrives_at);
+        }
+    }
+
+    /// Wakes the receiver of a shard then, if it waits then.
+    fn wake_at(&self, world: &mut World, to: ShardId, at: u64) {
         // Weak: a message may own a socket, which must not be dropped with the world locked.
         let shared = Arc::downgrade(&self.shared);
         let wake = move || {
@@ -101,38 +108,39 @@ impl<M: Send + 'static> SimMesh<M> {
                 waker.wake();
             }
         };
-        world
-            .events
-            .schedule(arrives_at, Event::Mesh(Box::new(wake)));
+        world.events.schedule(at, Event::Mesh(Box::new(wake)));
     }
 
     pub(in crate::io) async fn receive(&self) -> (ShardId, M) {
         poll_fn(|cx| {
             let mut world = self.handle.world().lock();
-            let now = world.now;
             let mut shared = lock(&self.shared);
-            let to = self.handle.shard().index();
-            let shard_count = shared.shard_count;
-            let arrived = |shared: &Shared<M>, from: usize| {
-                let first = shared.queues[from * shard_count + to].front();
-                first.is_some_and(|(arrives_at, _)| *arrives_at <= now)
+            let to = self.handle.shard();
+            let arrivals = || {
+                let queues = shared
+                    .queues
+                    .iter()
+                    .skip(to.index())
+                    .step_by(shared.shard_count);
+                let first = queues.map(|queue| queue.front().map(|(arrives_at, _)| *arrives_at));
+                first.enumerate().filter_map(|(from, at)| Some((from, at?)))
             };
-            let sender_count = (0..shard_count)
-                .filter(|from| arrived(&shared, *from))
-                .count();
-            if sender_count == 0 {
-                shared.receivers[to] = Some(cx.waker().clone());
-                return Poll::Pending;
+            let now = world.now;
+            let sender_count = arrivals().filter(|(_, at)| *at <= now).count();
+            if sender_count > 0 {
+                let drawn = world.draw_mesh_sender(sender_count);
+                let mut arrived = arrivals().filter(|(_, at)| *at <= now);
+                let (from, _) = arrived.nth(drawn).expect("as many senders as were counted");
+                drop(arrived);
+                let queue = from * shared.shard_count + to.index();
+                let (_, message) = shared.queues[queue].pop_front().expect("it has arrived");
+                return Poll::Ready((ShardId(from as u16), message));
             }
-            let drawn = world.draw_mesh_sender(sender_count);
-            let from = (0..shard_count)
-                .filter(|from| arrived(&shared, *from))
-                .nth(drawn);
-            let from = from.expect("as many senders as were counted");
-            let (_, message) = shared.queues[from * shard_count + to]
-                .pop_front()
-                .expect("arrived");
-            Poll::Ready((ShardId(from as u16), message))
+            if let Some(next_at) = arrivals().map(|(_, at)| at).min() {
+                self.wake_at(&mut world, to, next_at);
+            }
+            shared.receivers[to.index()] = Some(cx.waker().clone());
+            Poll::Pending
         })
         .await
     }

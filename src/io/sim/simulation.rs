@@ -51,11 +51,12 @@ pub struct Simulation {
 impl Simulation {
     /// A world with one machine, [`MachineId::FIRST`].
     pub fn new(options: SimOptions) -> Simulation {
+        let executor = Rc::new(Executor::new(options.seed));
         let mut world = World::new(options);
         world.add_machine();
         Simulation {
             world: SharedWorld::new(world),
-            executor: Rc::default(),
+            executor,
             step_count: Cell::new(0),
             parked: RefCell::default(),
         }
@@ -192,26 +193,26 @@ impl Simulation {
     }
 
     fn step_within(&self, limit: u64) -> bool {
-        let ready_count = self.executor.ready_count();
+        let has_ready = self.executor.has_ready();
         let mut world = self.world.lock();
         let is_due = world.is_event_due();
-        if !is_due && ready_count == 0 && !world.jump_to_next_event(limit) {
+        if !is_due && !has_ready && !world.jump_to_next_event(limit) {
             return false;
         }
         self.step_count.set(self.step_count.get() + 1);
-        if ready_count == 0 || (is_due && world.schedule.coin()) {
+        if !has_ready || (is_due && world.schedule.coin()) {
             world.run_event();
             return true;
         }
         let drawn = world.schedule.next_u64();
         world.now += drawn % POLL_DURATION_MAX;
         drop(world);
-        self.poll_one((((drawn >> 32) * ready_count as u64) >> 32) as usize);
+        self.poll_one(drawn);
         true
     }
 
-    fn poll_one(&self, index: usize) {
-        let Some((key, owner)) = self.executor.take_ready(index) else {
+    fn poll_one(&self, drawn: u64) {
+        let Some((key, owner)) = self.executor.take_ready(drawn) else {
             return;
         };
         {

@@ -311,12 +311,12 @@ fn read_after_kill(seed: u64, lock: bool) -> (u8, u8, FaultCounts) {
             buffer.as_mut_slice().fill(2);
             file.write_at(buffer, 0, IoClass::Commit).detach();
             reactor.yield_now().await;
+            reactor.yield_now().await;
             submitted.set(true);
             std::future::pending().await
         }
     });
     sim.run_until(|_| submitted.get());
-    sim.run_steps(1);
     sim.kill(killed);
     let first = sim.run(HERE, |reactor| async move {
         let file = reactor
