@@ -1,6 +1,6 @@
 //! Memory that can be handed to the disk.
 
-use super::{sim, uring};
+use super::uring;
 
 /// An aligned buffer for one write. Its size is a multiple of [`WRITE_UNIT`](super::WRITE_UNIT),
 /// its contents start as zeros (fresh DMA memory is not zeroed by itself).
