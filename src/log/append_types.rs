@@ -3,10 +3,8 @@
 use bytes::Bytes;
 
 use super::LogError;
+use crate::batch::HEAD_SIZE;
 use crate::types::{Offset, Timestamp};
-
-/// Bytes of a batch up to and with the leader epoch: what a log patches.
-pub(super) const HEAD_SIZE: usize = 16;
 
 /// What must be known of a batch before its offsets are: whether it still fits into the segment.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

@@ -1,10 +1,34 @@
 //! One log directory (an entry of `log.dirs`), as one shard sees it.
 
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
+use std::rc::{Rc, Weak};
 
-use super::{LogError, TailBudget};
-use crate::io::{DiskFacts, Reactor};
+use super::committer::Committer;
+use super::log::LogInner;
+use super::segment::Segment;
+use super::writer::{self, WRITE_SIZE_MAX};
+use super::{Log, LogError, TailBudget, checkpoint};
+use crate::io::{DeviceFlush, Disk, DiskFacts, FileSystem, Notify, Reactor, WriteBuffer};
+use crate::log_state::encode_offsets;
 use crate::types::{Offset, TopicPartition};
+
+/// The file whose fdatasync flushes the device (rule 5). One per log directory.
+const FLUSH_FILE: &str = ".ringlog-flush";
+
+/// Kafka's checkpoint files of a log directory.
+const RECOVERY_POINT_CHECKPOINT: &str = "recovery-point-offset-checkpoint";
+const LOG_START_CHECKPOINT: &str = "log-start-offset-checkpoint";
+
+/// Full-size write buffers kept for the next writes.
+const SPARE_BUFFERS_MAX: usize = 8;
+
+/// Bytes of sealed segments' indexes in memory, per directory and shard.
+const SEALED_INDEX_BYTES_MAX: usize = 32 << 20;
+
+/// Sealed segments open for readers, per directory and shard.
+const SEALED_FILES_OPEN_MAX: usize = 256;
 
 /// How a log directory is opened.
 #[derive(Clone)]
@@ -14,8 +38,19 @@ pub struct DirectoryOptions {
     pub tail_budget: TailBudget,
     /// Bytes of writes in flight at most, on this shard.
     pub write_bytes_in_flight_max: usize,
-    /// Bytes of zeros written ahead of the appenders at most, on this shard.
+    /// Bytes of zeros written ahead of the appenders at most, on this shard; 0 turns it off.
     pub zero_ahead_bytes_max: u64,
+}
+
+impl DirectoryOptions {
+    pub fn new(path: PathBuf, tail_budget: TailBudget) -> DirectoryOptions {
+        DirectoryOptions {
+            path,
+            tail_budget,
+            write_bytes_in_flight_max: 32 << 20,
+            zero_ahead_bytes_max: 1 << 30,
+        }
+    }
 }
 
 /// What a directory's checkpoint files say of one log.
@@ -28,41 +63,348 @@ pub struct CheckpointEntry {
 
 /// A log directory and the logs in it that this shard owns.
 #[derive(Clone)]
-pub struct LogDirectory;
+pub struct LogDirectory {
+    inner: Rc<DirectoryInner>,
+}
+
+struct DirectoryInner {
+    reactor: Reactor,
+    disk: Disk,
+    options: DirectoryOptions,
+    facts: DiskFacts,
+    device_flush: DeviceFlush,
+    committer: Committer,
+    logs: RefCell<BTreeMap<TopicPartition, Rc<LogInner>>>,
+    /// Logs that may have something to submit.
+    dirty: RefCell<Vec<Rc<LogInner>>>,
+    /// Logs that wait for write budget.
+    starved: RefCell<VecDeque<Rc<LogInner>>>,
+    dirty_changed: Notify,
+    write_bytes_available: Cell<usize>,
+    spare_buffers: RefCell<Vec<WriteBuffer>>,
+    zeroed_ahead: Cell<u64>,
+    /// Sealed segments with their index in memory, oldest first, and its size.
+    indexes: RefCell<VecDeque<(Weak<Segment>, usize)>>,
+    index_bytes: Cell<usize>,
+    /// Sealed segments that a reader has opened, oldest first.
+    opened: RefCell<VecDeque<Weak<Segment>>>,
+    failure: RefCell<Option<LogError>>,
+    is_stopped: Cell<bool>,
+    checkpoints: checkpoint::Schedule,
+}
 
 impl LogDirectory {
     /// Opens the directory (it exists and is locked by the caller): its facts, its flush file.
-    pub async fn open(_: &Reactor, _: DirectoryOptions) -> Result<LogDirectory, LogError> {
-        unreachable!()
+    pub async fn open(
+        reactor: &Reactor,
+        options: DirectoryOptions,
+    ) -> Result<LogDirectory, LogError> {
+        assert!(
+            options.write_bytes_in_flight_max as u64 >= WRITE_SIZE_MAX,
+            "one write of {WRITE_SIZE_MAX} bytes must be possible"
+        );
+        let disk = reactor.disk();
+        let path = options.path.clone();
+        let facts = disk.facts(&path).await;
+        let facts = facts.map_err(|error| LogError::io(&path, error))?;
+        let flush_path = path.join(FLUSH_FILE);
+        let device_flush = disk.device_flush(&flush_path).await;
+        let device_flush = device_flush.map_err(|error| LogError::io(&flush_path, error))?;
+        let directory = LogDirectory {
+            inner: Rc::new(DirectoryInner {
+                reactor: reactor.clone(),
+                disk,
+                facts,
+                device_flush,
+                committer: Committer::new(),
+                logs: RefCell::default(),
+                dirty: RefCell::default(),
+                starved: RefCell::default(),
+                dirty_changed: Notify::new(),
+                write_bytes_available: Cell::new(options.write_bytes_in_flight_max),
+                spare_buffers: RefCell::default(),
+                zeroed_ahead: Cell::new(0),
+                indexes: RefCell::default(),
+                index_bytes: Cell::new(0),
+                opened: RefCell::default(),
+                failure: RefCell::default(),
+                is_stopped: Cell::new(false),
+                checkpoints: checkpoint::Schedule::default(),
+                options,
+            }),
+        };
+        reactor.spawn(run_writer(directory.clone())).detach();
+        reactor.spawn(Committer::run(directory.clone())).detach();
+        reactor.spawn(checkpoint::run(directory.clone())).detach();
+        Ok(directory)
     }
 
     pub fn path(&self) -> &Path {
-        unreachable!()
+        &self.inner.options.path
     }
 
     pub fn facts(&self) -> &DiskFacts {
-        unreachable!()
+        &self.inner.facts
     }
 
     /// Why this directory is offline, if it is.
     pub fn failure(&self) -> Option<LogError> {
-        unreachable!()
+        self.inner.failure.borrow().clone()
+    }
+
+    /// The open logs.
+    pub fn logs(&self) -> Vec<Log> {
+        let logs = self.inner.logs.borrow();
+        let handle = |inner: &Rc<LogInner>| Log {
+            inner: Rc::clone(inner),
+        };
+        logs.values().map(handle).collect()
     }
 
     /// What this shard has to say for the directory's checkpoint files. Shard 0 collects all
     /// shards' and calls [`LogDirectory::write_checkpoints`].
     pub fn checkpoint_entries(&self) -> Vec<CheckpointEntry> {
-        unreachable!()
+        let logs = self.inner.logs.borrow();
+        let entry = |log: &Rc<LogInner>| CheckpointEntry {
+            partition: log.partition.clone(),
+            recovery_point: log.checkpoint.recovery_point(),
+            log_start_offset: log.state.borrow().log_start_offset,
+        };
+        logs.values().map(entry).collect()
     }
 
     /// Writes `recovery-point-offset-checkpoint` and `log-start-offset-checkpoint`.
-    pub async fn write_checkpoints(&self, _: &[CheckpointEntry]) -> Result<(), LogError> {
-        unreachable!()
+    pub async fn write_checkpoints(&self, entries: &[CheckpointEntry]) -> Result<(), LogError> {
+        let recovery_points = entries.iter().map(|e| (&e.partition, e.recovery_point));
+        let log_starts = entries
+            .iter()
+            .filter(|entry| entry.log_start_offset > 0)
+            .map(|entry| (&entry.partition, entry.log_start_offset))
+            .collect::<Vec<_>>();
+        for (name, text) in [
+            (RECOVERY_POINT_CHECKPOINT, encode_offsets(recovery_points)),
+            (LOG_START_CHECKPOINT, encode_offsets(log_starts.into_iter())),
+        ] {
+            let path = self.path().join(name);
+            let written = self.disk().write_file(&path, text.into_bytes()).await;
+            written.map_err(|error| LogError::io(&path, error))?;
+        }
+        Ok(())
     }
 
-    /// Clean stop of all logs: everything written and flushed, active segments cut to their size,
-    /// indexes, snapshots and checkpoints written. Afterwards the caller may write the marker.
+    /// Clean stop of all logs (see [`Log::stop`]), several at a time, and of what this directory
+    /// runs. Afterwards the caller may write the marker.
     pub async fn stop(&self) -> Result<(), LogError> {
-        unreachable!()
+        let reactor = self.reactor();
+        let stopping: Vec<_> = self
+            .logs()
+            .into_iter()
+            .map(|log| reactor.spawn(async move { log.stop().await }))
+            .collect();
+        let mut result = self.failure().map_or(Ok(()), Err);
+        for task in stopping {
+            result = result.and(task.await);
+        }
+        self.inner.is_stopped.set(true);
+        self.inner.dirty_changed.notify_all();
+        self.inner.committer.stop();
+        self.inner.checkpoints.changed.notify_all();
+        result
+    }
+
+    pub(super) fn is_stopped(&self) -> bool {
+        self.inner.is_stopped.get() || self.inner.failure.borrow().is_some()
+    }
+
+    pub(super) fn reactor(&self) -> &Reactor {
+        &self.inner.reactor
+    }
+
+    pub(super) fn disk(&self) -> &Disk {
+        &self.inner.disk
+    }
+
+    pub(super) fn device_flush(&self) -> &DeviceFlush {
+        &self.inner.device_flush
+    }
+
+    pub(super) fn committer(&self) -> &Committer {
+        &self.inner.committer
+    }
+
+    pub(super) fn checkpoints(&self) -> &checkpoint::Schedule {
+        &self.inner.checkpoints
+    }
+
+    pub(super) fn tail_budget(&self) -> &TailBudget {
+        &self.inner.options.tail_budget
+    }
+
+    /// Whether one flush of the device may stand for those of many files (rule 5).
+    pub(super) fn flushes_by_device(&self) -> bool {
+        let facts = &self.inner.facts;
+        let is_known = matches!(facts.file_system, FileSystem::Ext4 | FileSystem::Xfs);
+        is_known && !facts.barriers_off
+    }
+
+    pub(super) fn register(&self, log: &Rc<LogInner>) {
+        let before = self
+            .inner
+            .logs
+            .borrow_mut()
+            .insert(log.partition.clone(), Rc::clone(log));
+        assert!(before.is_none(), "{} is opened once", log.partition);
+    }
+
+    pub(super) fn forget(&self, log: &LogInner) {
+        self.inner.logs.borrow_mut().remove(&log.partition);
+    }
+
+    /// A write or flush has failed: nothing is written here any more (rule 10).
+    pub(super) fn fail(&self, path: &Path, error: std::io::Error) {
+        tracing::error!(
+            path = %path.display(), %error,
+            "a write or flush failed; this log directory stays offline until the broker restarts"
+        );
+        if self.inner.failure.borrow().is_some() {
+            return;
+        }
+        self.inner.failure.replace(Some(LogError::Failed {
+            path: path.to_owned(),
+            error: Rc::new(error),
+        }));
+        self.inner.dirty_changed.notify_all();
+        self.inner.committer.stop();
+        self.inner.checkpoints.changed.notify_all();
+        let logs: Vec<_> = self.inner.logs.borrow().values().cloned().collect();
+        for log in logs {
+            let segments: Vec<_> = log.core.borrow().segments.values().cloned().collect();
+            segments
+                .iter()
+                .for_each(|segment| segment.changed.notify_all());
+            log.tell_progress();
+        }
+    }
+
+    pub(super) fn request_flush(&self, log: &Rc<LogInner>) {
+        self.inner.committer.request(log);
+    }
+
+    pub(super) fn want_checkpoint(&self, log: &Rc<LogInner>) {
+        self.inner.checkpoints.want(log);
+    }
+
+    /// The log may have something to submit; looked at after what runs now, so that appends which
+    /// arrive together share a write.
+    pub(super) fn mark_dirty(&self, log: &Rc<LogInner>) {
+        if !log.is_dirty.replace(true) {
+            self.inner.dirty.borrow_mut().push(Rc::clone(log));
+            self.inner.dirty_changed.notify_all();
+        }
+    }
+
+    /// Takes budget for a write; `false` makes the log wait its turn.
+    pub(super) fn take_write_budget(&self, log: &Rc<LogInner>, size: usize) -> bool {
+        let available = self.inner.write_bytes_available.get();
+        if size > available {
+            self.inner.starved.borrow_mut().push_back(Rc::clone(log));
+            return false;
+        }
+        self.inner.write_bytes_available.set(available - size);
+        true
+    }
+
+    pub(super) fn return_write_budget(&self, size: usize) {
+        let available = self.inner.write_bytes_available.get() + size;
+        self.inner.write_bytes_available.set(available);
+        let starved = std::mem::take(&mut *self.inner.starved.borrow_mut());
+        for log in starved {
+            self.mark_dirty(&log);
+        }
+    }
+
+    /// A buffer whose every byte the caller sets.
+    pub(super) fn write_buffer(&self, size: usize) -> WriteBuffer {
+        if size as u64 == WRITE_SIZE_MAX
+            && let Some(spare) = self.inner.spare_buffers.borrow_mut().pop()
+        {
+            return spare;
+        }
+        self.inner.disk.buffer(size)
+    }
+
+    pub(super) fn reuse_buffer(&self, buffer: WriteBuffer) {
+        let mut spare = self.inner.spare_buffers.borrow_mut();
+        if buffer.size() as u64 == WRITE_SIZE_MAX && spare.len() < SPARE_BUFFERS_MAX {
+            spare.push(buffer);
+        }
+    }
+
+    /// Reserves up to `size` bytes of the budget for zeros ahead of the appenders.
+    pub(super) fn reserve_zeros(&self, size: u64) -> u64 {
+        let rest = self
+            .inner
+            .options
+            .zero_ahead_bytes_max
+            .saturating_sub(self.inner.zeroed_ahead.get());
+        let granted = size.min(rest);
+        self.inner
+            .zeroed_ahead
+            .set(self.inner.zeroed_ahead.get() + granted);
+        granted
+    }
+
+    /// Keeps the index of a sealed segment in memory for a while.
+    pub(super) fn keep_index(&self, segment: &Rc<Segment>) {
+        let Some(index) = segment.loaded_index() else {
+            return;
+        };
+        let size = index.borrow().memory_size();
+        let mut indexes = self.inner.indexes.borrow_mut();
+        indexes.push_back((Rc::downgrade(segment), size));
+        let mut total = self.inner.index_bytes.get() + size;
+        while total > SEALED_INDEX_BYTES_MAX
+            && let Some((oldest, size)) = indexes.pop_front()
+        {
+            total -= size;
+            if let Some(oldest) = oldest.upgrade() {
+                oldest.index.replace(None);
+            }
+        }
+        self.inner.index_bytes.set(total);
+    }
+
+    /// Keeps the file of a sealed segment open for a while.
+    pub(super) fn keep_open(&self, segment: &Rc<Segment>) {
+        let mut opened = self.inner.opened.borrow_mut();
+        opened.push_back(Rc::downgrade(segment));
+        if opened.len() > SEALED_FILES_OPEN_MAX
+            && let Some(oldest) = opened.pop_front()
+            && let Some(oldest) = oldest.upgrade()
+        {
+            oldest.file.replace(None);
+        }
+    }
+
+    pub(super) fn release_zeros(&self, size: u64) {
+        let left = self.inner.zeroed_ahead.get().saturating_sub(size);
+        self.inner.zeroed_ahead.set(left);
+    }
+}
+
+/// Submits the writes of dirty logs until the directory stops or fails.
+async fn run_writer(directory: LogDirectory) {
+    let inner = Rc::clone(&directory.inner);
+    while !directory.is_stopped() {
+        let changed = inner.dirty_changed.notified();
+        let dirty = std::mem::take(&mut *inner.dirty.borrow_mut());
+        if dirty.is_empty() {
+            changed.await;
+            continue;
+        }
+        for log in dirty {
+            log.is_dirty.set(false);
+            writer::submit_writes(&log);
+        }
     }
 }

@@ -1,11 +1,22 @@
-//! The handle of a log.
+//! The handle of a log, and what is behind it.
 
-use std::cell::RefMut;
+use std::cell::{Cell, RefCell, RefMut};
+use std::collections::{BTreeMap, VecDeque};
+use std::path::PathBuf;
+use std::rc::Rc;
 
+use super::checkpoint::CheckpointFile;
+use super::committer::FlushPhase;
+use super::reader::ReadAhead;
+use super::segment::Segment;
+use super::tail::Tail;
+use super::writer::WriteInFlight;
+use super::zero_ahead::Rate;
 use super::{
     AppendPlan, BatchToAppend, LogConfig, LogDirectory, LogError, LogProgress, OnProgress,
     ReadBatches, ReadOutcome, ReadRequest, TimestampOffset,
 };
+use crate::io::{Notify, Reactor, Semaphore};
 use crate::log_state::LogState;
 use crate::types::{Offset, Timestamp, TopicId, TopicPartition};
 
@@ -22,103 +33,309 @@ pub struct OpenLog {
 }
 
 /// What recovery found.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct RecoveryReport {
     /// The log was made anew.
     pub created: bool,
     /// Bytes read to find the end.
     pub scanned_bytes: u64,
-    /// Batches and bytes behind the end that were dropped.
+    /// Whole batches and bytes behind the end that were dropped.
     pub dropped_batches: u64,
     pub dropped_bytes: u64,
 }
 
-/// A partition's log.
+/// A partition's log. A handle: clones are the same log.
 #[derive(Clone)]
-pub struct Log;
+pub struct Log {
+    pub(super) inner: Rc<LogInner>,
+}
+
+pub(super) struct LogInner {
+    pub(super) reactor: Reactor,
+    pub(super) directory: LogDirectory,
+    pub(super) partition: TopicPartition,
+    pub(super) topic_id: TopicId,
+    /// `<log directory>/<topic>-<n>`.
+    pub(super) path: PathBuf,
+    pub(super) config: RefCell<LogConfig>,
+    pub(super) state: RefCell<LogState>,
+    pub(super) core: RefCell<Core>,
+    pub(super) on_progress: OnProgress,
+    /// Told with `on_progress`.
+    pub(super) progressed: Notify,
+    /// On the writer's list.
+    pub(super) is_dirty: Cell<bool>,
+    pub(super) flush_phase: Cell<FlushPhase>,
+    pub(super) flush_timer_armed: Cell<bool>,
+    pub(super) is_closed: Cell<bool>,
+    /// Serialises opening, renaming and removing of names within the log's directory.
+    pub(super) names: Semaphore,
+    /// Rolls and seals run one after the other.
+    pub(super) sealing: Semaphore,
+    pub(super) checkpoint: CheckpointFile,
+    pub(super) rate: Cell<Rate>,
+    pub(super) read_ahead: RefCell<Vec<ReadAhead>>,
+}
+
+/// What changes with every append and every write.
+pub(super) struct Core {
+    /// By base offset; the last one is active. Never empty.
+    pub(super) segments: BTreeMap<Offset, Rc<Segment>>,
+    pub(super) tail: Tail,
+    /// The first batch that is not wholly submitted, and how many bytes of it are.
+    pub(super) submit_number: u64,
+    pub(super) submit_inside: usize,
+    /// What the last unit of the submitted part holds, when it ends inside one.
+    pub(super) partial_unit: Vec<u8>,
+    pub(super) in_flight: VecDeque<WriteInFlight>,
+    /// The first batch that is not wholly written.
+    pub(super) written_number: u64,
+    pub(super) written_end: Offset,
+    pub(super) durable_end: Offset,
+    /// Bytes since the log was opened.
+    pub(super) appended_bytes: u64,
+    pub(super) submitted_bytes: u64,
+    pub(super) written_bytes: u64,
+    pub(super) durable_bytes: u64,
+    /// Segments with writes that no flush covers yet.
+    pub(super) unflushed: Vec<Rc<Segment>>,
+}
+
+impl Core {
+    /// `segments` are as on disk, all of it durable up to `end`.
+    pub(super) fn new(segments: BTreeMap<Offset, Rc<Segment>>, end: Offset) -> Core {
+        Core {
+            segments,
+            tail: Tail::default(),
+            submit_number: 0,
+            submit_inside: 0,
+            partial_unit: Vec::new(),
+            in_flight: VecDeque::new(),
+            written_number: 0,
+            written_end: end,
+            durable_end: end,
+            appended_bytes: 0,
+            submitted_bytes: 0,
+            written_bytes: 0,
+            durable_bytes: 0,
+            unflushed: Vec::new(),
+        }
+    }
+
+    pub(super) fn active(&self) -> &Rc<Segment> {
+        let (_, active) = self.segments.last_key_value().expect("a log has a segment");
+        active
+    }
+
+    /// The segment that holds `offset`, an offset of the log.
+    pub(super) fn segment_of(&self, offset: Offset) -> Option<Rc<Segment>> {
+        let (_, segment) = self.segments.range(..=offset).next_back()?;
+        Some(Rc::clone(segment))
+    }
+}
+
+impl LogInner {
+    /// Class P.
+    pub(super) fn flushes_before_ack(&self) -> bool {
+        let config = self.config.borrow();
+        config.flush_before_ack || config.flush_messages == 1
+    }
+
+    pub(super) fn progress(&self) -> LogProgress {
+        let core = self.core.borrow();
+        LogProgress {
+            written_end: core.written_end,
+            durable_end: core.durable_end,
+            failed: self.directory.failure(),
+        }
+    }
+
+    /// Tells the shard how far the log is. Nothing of the log may be borrowed.
+    pub(super) fn tell_progress(&self) {
+        self.progressed.notify_all();
+        (self.on_progress)(self.progress());
+    }
+
+    /// An error when the log takes no more work.
+    pub(super) fn check_open(&self) -> Result<(), LogError> {
+        if self.is_closed.get() {
+            return Err(LogError::Closed);
+        }
+        self.directory.failure().map_or(Ok(()), Err)
+    }
+
+    /// Waits until `condition` holds of the log; an error when it never will.
+    pub(super) async fn wait_until(
+        &self,
+        condition: impl Fn(&Core) -> bool,
+    ) -> Result<(), LogError> {
+        loop {
+            let progressed = self.progressed.notified();
+            if condition(&self.core.borrow()) {
+                return Ok(());
+            }
+            if let Some(failure) = self.directory.failure() {
+                return Err(failure);
+            }
+            progressed.await;
+        }
+    }
+
+    /// Flushes everything that is appended now and waits for it.
+    pub(super) async fn flush_all(self: &Rc<LogInner>) -> Result<(), LogError> {
+        let target = self.core.borrow().appended_bytes;
+        self.wait_until(|core| core.written_bytes >= target).await?;
+        self.directory.request_flush(self);
+        self.wait_until(|core| core.durable_bytes >= target).await
+    }
+}
 
 impl Log {
     /// Opens a log, makes it if it is not there, recovers it if it was not stopped cleanly.
-    pub async fn open(_: &LogDirectory, _: OpenLog) -> Result<(Log, RecoveryReport), LogError> {
-        unreachable!()
+    ///
+    /// [`LogError::Corrupt`] when what is on disk cannot be the torn end of a crash: nothing is
+    /// changed then.
+    pub async fn open(
+        directory: &LogDirectory,
+        options: OpenLog,
+    ) -> Result<(Log, RecoveryReport), LogError> {
+        super::recovery::open(directory, options).await
     }
 
     pub fn partition(&self) -> &TopicPartition {
-        unreachable!()
+        &self.inner.partition
     }
 
     pub fn topic_id(&self) -> TopicId {
-        unreachable!()
+        self.inner.topic_id
     }
 
     /// What the partition's state machine reads and changes. Not across an await.
     pub fn state(&self) -> RefMut<'_, LogState> {
-        unreachable!()
+        self.inner.state.borrow_mut()
     }
 
     /// Rolls the segment if the batch does not fit any more. Before the state machine's step:
     /// the producer snapshot of a roll is that of the state before the batch.
-    pub fn prepare_append(&self, _: &AppendPlan, _now: Timestamp) {
-        unreachable!()
+    pub fn prepare_append(&self, plan: &AppendPlan, now: Timestamp) {
+        if self.inner.check_open().is_ok() {
+            super::roll::roll_if_needed(&self.inner, plan, now);
+        }
     }
 
     /// Appends a batch that continues the log; written and flushed behind this call. On a failed
-    /// log it does nothing: the failure was told.
-    pub fn append(&self, _: BatchToAppend) {
-        unreachable!()
+    /// or closed log it does nothing: that was told.
+    pub fn append(&self, batch: BatchToAppend) {
+        if self.inner.check_open().is_err() {
+            return;
+        }
+        let inner = &self.inner;
+        let mut core = inner.core.borrow_mut();
+        let active = Rc::clone(core.active());
+        assert_eq!(
+            batch.base_offset,
+            active.end_offset.get(),
+            "a batch continues the log {}",
+            inner.partition
+        );
+        assert!(
+            batch.last_offset >= batch.base_offset,
+            "a batch has records"
+        );
+        let (position, size) = (active.size.get(), batch.size() as u64);
+        let index = active.loaded_index().expect("the active index is loaded");
+        index.borrow_mut().add_batch(
+            batch.last_offset,
+            batch.max_timestamp,
+            position,
+            size,
+            inner.config.borrow().index_interval_bytes,
+        );
+        active.size.set(position + size);
+        active.end_offset.set(batch.last_offset + 1);
+        core.tail.push(batch, active, position);
+        core.appended_bytes += size;
+        drop(core);
+        inner.directory.mark_dirty(inner);
     }
 
     /// How far the records have come.
     pub fn progress(&self) -> LogProgress {
-        unreachable!()
+        self.inner.progress()
+    }
+
+    pub fn written_end(&self) -> Offset {
+        self.inner.core.borrow().written_end
+    }
+
+    pub fn durable_end(&self) -> Offset {
+        self.inner.core.borrow().durable_end
     }
 
     /// Appended bytes that are not yet written: what admission charges.
     pub fn unwritten_bytes(&self) -> u64 {
-        unreachable!()
+        let core = self.inner.core.borrow();
+        core.appended_bytes - core.written_bytes
     }
 
-    /// Asks for a flush of everything appended so far, whatever the class.
+    /// Asks for a flush of everything written so far, whatever the class.
     pub fn flush(&self) {
-        unreachable!()
+        self.inner.directory.request_flush(&self.inner);
     }
 
-    pub fn set_config(&self, _: LogConfig) {
-        unreachable!()
+    /// Flushes everything appended so far, whatever the class, and waits for it.
+    pub async fn flush_all(&self) -> Result<(), LogError> {
+        self.inner.flush_all().await
+    }
+
+    /// Changes the settings; those of the flush class count once a checkpoint has recorded them.
+    pub fn set_config(&self, config: LogConfig) {
+        self.inner.config.replace(config);
+        self.inner.directory.want_checkpoint(&self.inner);
     }
 
     /// Logical bytes of all segments.
     pub fn size_in_bytes(&self) -> u64 {
-        unreachable!()
+        let core = self.inner.core.borrow();
+        core.segments
+            .values()
+            .map(|segment| segment.size.get())
+            .sum()
     }
 
-    /// Reads what is in memory.
-    pub fn read(&self, _: ReadRequest) -> Result<ReadOutcome, LogError> {
-        unreachable!()
+    /// Reads what is in memory, without waiting.
+    pub fn read(&self, request: ReadRequest) -> Result<ReadOutcome, LogError> {
+        super::reader::read(&self.inner, &request)
     }
 
-    /// Reads from disk; any read may be given to it.
-    pub async fn read_cold(&self, _: ReadRequest) -> Result<ReadBatches, LogError> {
-        unreachable!()
+    /// Reads from disk if need be; any read may be given to it.
+    pub async fn read_cold(&self, request: ReadRequest) -> Result<ReadBatches, LogError> {
+        super::reader::read_cold(&self.inner, request).await
     }
 
     /// The first record below `end_bound` that is not earlier than `timestamp`.
     pub async fn offset_for_timestamp(
         &self,
-        _timestamp: Timestamp,
-        _end_bound: Offset,
+        timestamp: Timestamp,
+        end_bound: Offset,
     ) -> Result<Option<TimestampOffset>, LogError> {
-        unreachable!()
+        super::time_lookup::offset_for_timestamp(&self.inner, timestamp, end_bound).await
     }
 
-    /// The record with the largest timestamp, the first of several (ListOffsets -3).
+    /// The record with the largest timestamp, the first of several (ListOffsets -3, KIP-734).
     pub async fn max_timestamp(&self) -> Result<Option<TimestampOffset>, LogError> {
-        unreachable!()
+        super::time_lookup::max_timestamp(&self.inner).await
+    }
+
+    /// Clean stop of this log: everything written and flushed, the active segment cut to its size,
+    /// indexes, snapshot and checkpoint written. The log is closed then.
+    pub async fn stop(&self) -> Result<(), LogError> {
+        super::stop::stop(&self.inner).await
     }
 
     /// Stops and removes the log: its directory is renamed to `<topic>-<n>.<uuid>-delete` when
     /// this returns, and removed behind that.
     pub async fn delete(&self) -> Result<(), LogError> {
-        unreachable!()
+        super::stop::delete(&self.inner).await
     }
 }

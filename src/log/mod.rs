@@ -3,16 +3,40 @@
 //! A [`Log`] lives on one shard; its handle is cheap to clone. A produce step is
 //! [`Log::prepare_append`], then the partition's state machine on [`Log::state`], then
 //! [`Log::append`], without a wait in between. Records are written and flushed behind that, and
-//! [`LogProgress`] tells how far they are.
+//! [`LogProgress`] tells how far they are. The rules that this floor keeps are those of
+//! "Durability" in `docs/architecture.md`; the formats are drawn in `docs/disk-format.md`.
+//!
+//! | question | answered by |
+//! |---|---|
+//! | what is in memory, and what is still to be written? | `tail` |
+//! | which bytes go out in which write? | `writer` |
+//! | when is a write durable, and with which flush? | `committer` (rules 1, 5), `zero_ahead` (6) |
+//! | how does a segment end, and the next begin? | `roll` |
+//! | what need recovery not read? | `checkpoint` (9) |
+//! | what happens at start? | `recovery` (4, 7, 8), `replay` |
+//! | where is an offset, a time? | `reader`, `segment_index`, `time_lookup` |
+//! | what if the disk fails? | `LogDirectory::fail` (10) |
 
 mod append_types;
+mod checkpoint;
+mod committer;
 mod config;
 mod directory;
 mod error;
 #[allow(clippy::module_inception)]
 mod log;
 mod read_types;
+mod reader;
+mod recovery;
+mod replay;
+mod roll;
+mod segment;
+mod segment_index;
+mod stop;
 mod tail;
+mod time_lookup;
+mod writer;
+mod zero_ahead;
 
 pub use append_types::{AppendPlan, BatchToAppend, LogProgress, OnProgress};
 pub use config::LogConfig;

@@ -1,0 +1,377 @@
+//! The recovery point: how far recovery need not read. It advances behind the flushes, and names
+//! only what was made durable before it (rule 9).
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::log::LogInner;
+use super::segment::{Segment, align_down, extension, locked_for_writing, segment_path};
+use super::{LogDirectory, LogError};
+use crate::io::{File, IoClass, Notify, OpenOptions, Semaphore, WRITE_UNIT};
+use crate::log_state::{OffsetIndexEntry, RecoveryCheckpoint, TimeIndexEntry};
+use crate::types::Offset;
+
+/// Name of a log's checkpoint file.
+pub(super) const CHECKPOINT_FILE: &str = "ringlog-checkpoint";
+
+/// Every log with new records gets a checkpoint so often.
+const INTERVAL: Duration = Duration::from_secs(5);
+
+/// A log gets one at once when so many bytes are behind its last one.
+const BYTES_BEHIND_MAX: u64 = 64 << 20;
+
+/// Checkpoints made at the same time, per directory and shard.
+const IN_FLIGHT_MAX: usize = 8;
+
+/// When the logs of a directory get checkpoints.
+#[derive(Default)]
+pub(super) struct Schedule {
+    pub(super) changed: Notify,
+    wanted: RefCell<Vec<Rc<LogInner>>>,
+}
+
+impl Schedule {
+    /// Makes a checkpoint of `log` soon.
+    pub(super) fn want(&self, log: &Rc<LogInner>) {
+        if !log.checkpoint.is_wanted.replace(true) {
+            self.wanted.borrow_mut().push(Rc::clone(log));
+            self.changed.notify_all();
+        }
+    }
+
+    /// To be called when a log has been flushed.
+    pub(super) fn flushed(&self, log: &Rc<LogInner>, durable_bytes: u64) {
+        if durable_bytes - log.checkpoint.covered_bytes.get() >= BYTES_BEHIND_MAX {
+            self.want(log);
+        }
+    }
+}
+
+/// A directory's task that makes checkpoints.
+pub(super) async fn run(directory: LogDirectory) {
+    let reactor = directory.reactor().clone();
+    let slots = Semaphore::new(IN_FLIGHT_MAX);
+    let mut next_round = reactor.now() + INTERVAL;
+    while !directory.is_stopped() {
+        let changed = directory.checkpoints().changed.notified();
+        let mut due = std::mem::take(&mut *directory.checkpoints().wanted.borrow_mut());
+        if reactor.now() >= next_round {
+            next_round = reactor.now() + INTERVAL;
+            due.extend(directory.logs().into_iter().map(|log| log.inner));
+        }
+        if due.is_empty() {
+            let wait = next_round - reactor.now();
+            reactor.timeout(wait, changed).await;
+            continue;
+        }
+        for log in due {
+            let permit = slots.acquire(1).await;
+            reactor
+                .spawn(async move {
+                    let wanted = log.checkpoint.is_wanted.replace(false);
+                    let behind =
+                        log.core.borrow().appended_bytes > log.checkpoint.covered_bytes.get();
+                    if (wanted || behind) && !log.is_closed.get() {
+                        advance(&log).await;
+                    }
+                    drop(permit);
+                })
+                .detach();
+        }
+    }
+}
+
+async fn advance(log: &Rc<LogInner>) {
+    if let Err(LogError::Io { path, error }) = make(log).await {
+        let error = std::io::Error::new(error.kind(), error.to_string());
+        log.directory.fail(&path, error);
+    }
+}
+
+/// A log's checkpoint file. It is locked while the log is open.
+pub(super) struct CheckpointFile {
+    file: RefCell<Option<File>>,
+    slot_size: Cell<usize>,
+    next_slot: Cell<usize>,
+    number: Cell<u64>,
+    recovery_point: Cell<Offset>,
+    /// What the newest durable checkpoint promises; the writer keeps it.
+    unflushed_bytes_max: Cell<u64>,
+    /// Bytes of the log (since it was opened) behind the recovery point.
+    covered_bytes: Cell<u64>,
+    is_wanted: Cell<bool>,
+    /// Entries of the active segment's index files that are durable.
+    index_synced: Cell<IndexSynced>,
+    running: Semaphore,
+}
+
+#[derive(Clone, Copy, Default)]
+struct IndexSynced {
+    base_offset: Offset,
+    offset_count: usize,
+    time_count: usize,
+}
+
+impl CheckpointFile {
+    /// The open file, and the newest checkpoint in it with its slot.
+    pub(super) fn new(file: File, checkpoint: &RecoveryCheckpoint, slot: usize) -> CheckpointFile {
+        CheckpointFile {
+            slot_size: Cell::new(align_down(file.size() / 2) as usize),
+            file: RefCell::new(Some(file)),
+            next_slot: Cell::new(1 - slot),
+            number: Cell::new(checkpoint.number),
+            recovery_point: Cell::new(checkpoint.state.log_end_offset),
+            unflushed_bytes_max: Cell::new(checkpoint.unflushed_bytes_max),
+            covered_bytes: Cell::new(0),
+            is_wanted: Cell::new(false),
+            index_synced: Cell::default(),
+            running: Semaphore::new(1),
+        }
+    }
+
+    pub(super) fn recovery_point(&self) -> Offset {
+        self.recovery_point.get()
+    }
+
+    pub(super) fn unflushed_bytes_max(&self) -> u64 {
+        self.unflushed_bytes_max.get()
+    }
+
+    /// Closes the file and with it gives up the lock.
+    pub(super) fn close(&self) {
+        self.file.replace(None);
+    }
+
+    /// The index files were replaced by ones that hold all of these entries.
+    pub(super) fn indexes_written(&self, segment: &Segment) {
+        let index = segment.loaded_index().expect("it was just written");
+        let index = index.borrow();
+        self.index_synced.set(IndexSynced {
+            base_offset: segment.base_offset,
+            offset_count: index.offsets.len(),
+            time_count: index.times.len(),
+        });
+    }
+
+    /// Waits for a running checkpoint and keeps others from starting.
+    pub(super) async fn pause(&self) -> crate::io::Permit {
+        self.running.acquire(1).await
+    }
+}
+
+/// Makes a checkpoint of the log as it is now, as soon as that is durable.
+pub(super) async fn make(log: &Rc<LogInner>) -> Result<(), LogError> {
+    let _running = log.checkpoint.running.acquire(1).await;
+    let (checkpoint, segment, bytes) = capture(log);
+    let older: Vec<_> = {
+        let core = log.core.borrow();
+        core.segments
+            .range(..segment.base_offset)
+            .map(|(_, s)| Rc::clone(s))
+            .collect()
+    };
+    log.wait_until(|core| core.written_bytes >= bytes).await?;
+    log.directory.request_flush(log);
+    log.wait_until(|core| core.durable_bytes >= bytes).await?;
+    for segment in older {
+        loop {
+            let changed = segment.changed.notified();
+            if segment.is_sealed.get() {
+                break;
+            }
+            log.directory.failure().map_or(Ok(()), Err)?;
+            changed.await;
+        }
+    }
+    write_new_entries(log, &segment, &checkpoint).await?;
+    write_slot(log, &checkpoint).await?;
+    log.checkpoint.covered_bytes.set(bytes);
+    Ok(())
+}
+
+/// The checkpoint that describes the log's end, with its active segment and the bytes appended.
+fn capture(log: &LogInner) -> (RecoveryCheckpoint, Rc<Segment>, u64) {
+    let core = log.core.borrow();
+    let segment = Rc::clone(core.active());
+    let index = segment.loaded_index().expect("the active index is loaded");
+    let index = index.borrow();
+    let config = log.config.borrow();
+    let unflushed_bytes_max = if config.flush_before_ack || config.flush_messages == 1 {
+        config.unflushed_bytes_max
+    } else {
+        0
+    };
+    let mut state = log.state.borrow().clone();
+    // Between the state machine's step and the append the state is ahead of the log; nothing
+    // waits in between, so it cannot be seen here.
+    assert_eq!(
+        state.log_end_offset,
+        segment.end_offset.get(),
+        "state and log agree"
+    );
+    state.epochs.truncate_from_start(state.log_start_offset);
+    let checkpoint = RecoveryCheckpoint {
+        number: log.checkpoint.number.get() + 1,
+        state,
+        segment_base_offset: segment.base_offset,
+        segment_position: segment.size.get(),
+        offset_index_entry_count: index.offsets.len() as u32,
+        time_index_entry_count: index.times.len() as u32,
+        bytes_since_index_entry: index.bytes_since_entry,
+        max_timestamp: index.max_timestamp,
+        max_timestamp_offset: index.max_timestamp_offset,
+        first_timestamp: index.first_timestamp,
+        unflushed_bytes_max,
+    };
+    (checkpoint, Rc::clone(&segment), core.appended_bytes)
+}
+
+/// Brings the index files of the active segment up to the checkpoint.
+async fn write_new_entries(
+    log: &Rc<LogInner>,
+    segment: &Rc<Segment>,
+    checkpoint: &RecoveryCheckpoint,
+) -> Result<(), LogError> {
+    let _sealing = log.sealing.acquire(1).await;
+    if segment.is_sealed.get() {
+        return Ok(());
+    }
+    let mut synced = log.checkpoint.index_synced.get();
+    let is_new = synced.base_offset != segment.base_offset;
+    if is_new {
+        synced = IndexSynced {
+            base_offset: segment.base_offset,
+            ..IndexSynced::default()
+        };
+    }
+    let offset_count = checkpoint.offset_index_entry_count as usize;
+    let time_count = checkpoint.time_index_entry_count as usize;
+    if (offset_count, time_count) == (synced.offset_count, synced.time_count) {
+        return Ok(());
+    }
+    let (offsets, times) = {
+        let index = segment.loaded_index().expect("the active index is loaded");
+        let index = index.borrow();
+        (index.encode_offsets(), index.encode_times())
+    };
+    let offsets = &offsets[..offset_count * OffsetIndexEntry::SIZE];
+    let times = &times[..time_count * TimeIndexEntry::SIZE];
+    let offsets_from = synced.offset_count * OffsetIndexEntry::SIZE;
+    let times_from = synced.time_count * TimeIndexEntry::SIZE;
+    let _names = log.names.acquire(1).await;
+    append_to_index(log, segment, extension::INDEX, offsets, offsets_from).await?;
+    append_to_index(log, segment, extension::TIME_INDEX, times, times_from).await?;
+    if is_new {
+        let dir_synced = log.directory.disk().sync_dir(&log.path).await;
+        dir_synced.map_err(|error| LogError::io(&log.path, error))?;
+    }
+    log.checkpoint.index_synced.set(IndexSynced {
+        offset_count,
+        time_count,
+        ..synced
+    });
+    Ok(())
+}
+
+/// Writes `bytes` from the unit that contains `from` on, and syncs.
+async fn append_to_index(
+    log: &LogInner,
+    segment: &Segment,
+    extension: &str,
+    bytes: &[u8],
+    from: usize,
+) -> Result<(), LogError> {
+    if bytes.len() == from {
+        return Ok(());
+    }
+    let path = segment_path(&log.path, segment.base_offset, extension);
+    let failed = |error| LogError::io(&path, error);
+    let disk = log.directory.disk();
+    let options = OpenOptions {
+        write: true,
+        create: true,
+        lock_within: None,
+    };
+    let file = disk.open(&path, options).await.map_err(failed)?;
+    let position = align_down(from as u64);
+    let new = &bytes[position as usize..];
+    let mut buffer = disk.buffer(new.len().next_multiple_of(WRITE_UNIT));
+    buffer.as_mut_slice()[..new.len()].copy_from_slice(new);
+    let written = file.write_at(buffer, position, IoClass::Background).await;
+    written.map_err(failed)?;
+    file.sync_all().await.map_err(failed)
+}
+
+/// Writes the next slot and makes it durable; from then on it counts.
+async fn write_slot(log: &Rc<LogInner>, checkpoint: &RecoveryCheckpoint) -> Result<(), LogError> {
+    let own = &log.checkpoint;
+    let path = log.path.join(CHECKPOINT_FILE);
+    let failed = |error| LogError::io(&path, error);
+    let bytes = checkpoint.encode();
+    if bytes.len() > own.slot_size.get() {
+        replace_file(log, &bytes).await?;
+    } else {
+        let file = own
+            .file
+            .borrow()
+            .clone()
+            .expect("an open log has its checkpoint");
+        let disk = log.directory.disk();
+        let slot = own.next_slot.get();
+        let mut buffer = disk.buffer(bytes.len().next_multiple_of(WRITE_UNIT));
+        buffer.as_mut_slice()[..bytes.len()].copy_from_slice(&bytes);
+        let position = (slot * own.slot_size.get()) as u64;
+        let written = file.write_at(buffer, position, IoClass::Background).await;
+        written.map_err(failed)?;
+        let flushed = if log.directory.flushes_by_device() {
+            log.directory.device_flush().flush().await
+        } else {
+            file.sync_data().await
+        };
+        flushed.map_err(failed)?;
+        own.next_slot.set(1 - slot);
+    }
+    own.number.set(checkpoint.number);
+    own.recovery_point.set(checkpoint.state.log_end_offset);
+    own.unflushed_bytes_max.set(checkpoint.unflushed_bytes_max);
+    Ok(())
+}
+
+/// Replaces the file by one with larger slots, the checkpoint in the first.
+async fn replace_file(log: &Rc<LogInner>, bytes: &[u8]) -> Result<(), LogError> {
+    let _names = log.names.acquire(1).await;
+    let (file, slot_size) = new_file(&log.directory, log.path.join(CHECKPOINT_FILE), bytes).await?;
+    let own = &log.checkpoint;
+    own.file.replace(Some(file));
+    own.slot_size.set(slot_size);
+    own.next_slot.set(1);
+    Ok(())
+}
+
+/// Makes the first checkpoint of a log, or one in place of a file that is gone.
+pub(super) async fn first(
+    directory: &LogDirectory,
+    path: PathBuf,
+    checkpoint: &RecoveryCheckpoint,
+) -> Result<CheckpointFile, LogError> {
+    let (file, _) = new_file(directory, path, &checkpoint.encode()).await?;
+    Ok(CheckpointFile::new(file, checkpoint, 0))
+}
+
+/// Makes a checkpoint file whose first slot holds `bytes`; gives it open and locked.
+async fn new_file(
+    directory: &LogDirectory,
+    path: PathBuf,
+    bytes: &[u8],
+) -> Result<(File, usize), LogError> {
+    let failed = |error| LogError::io(&path, error);
+    let slot_size = bytes.len().next_power_of_two().max(WRITE_UNIT);
+    let mut contents = bytes.to_vec();
+    contents.resize(2 * slot_size, 0);
+    let disk = directory.disk();
+    disk.write_file(&path, contents).await.map_err(failed)?;
+    let file = disk.open(&path, locked_for_writing(false)).await;
+    Ok((file.map_err(failed)?, slot_size))
+}

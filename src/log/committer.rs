@@ -1,0 +1,180 @@
+//! Group commit: one flush makes durable what was written, of all logs of a directory, by the time
+//! it is submitted. While it is in flight the next group gathers; there is no timer.
+//!
+//! A flush of the device serves the logs whose writes went to already-written blocks inside a
+//! synced size (rule 5); the others sync their own files, several at a time.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+
+use super::LogDirectory;
+use super::log::LogInner;
+use super::segment::{Segment, extension, segment_path};
+use crate::io::{Notify, Semaphore};
+use crate::types::Offset;
+
+/// Syncs of single files in flight at most, per directory and shard.
+const FILE_SYNCS_IN_FLIGHT_MAX: usize = 16;
+
+/// Where a log is with its flush. At most one flush of a log is in flight.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum FlushPhase {
+    Idle,
+    /// On the committer's list.
+    Wanted,
+    Running,
+    /// Wanted again since the running one was submitted.
+    RunningAndWanted,
+}
+
+/// What gathers flushes and submits them.
+pub(super) struct Committer {
+    wanted: RefCell<Vec<Rc<LogInner>>>,
+    changed: Notify,
+    is_stopped: Cell<bool>,
+    file_syncs: Semaphore,
+}
+
+/// What a flush covers: the prefix of completed writes when it was submitted.
+struct FlushMark {
+    written_end: Offset,
+    written_bytes: u64,
+    segments: Vec<(Rc<Segment>, u64)>,
+}
+
+impl Committer {
+    pub(super) fn new() -> Committer {
+        Committer {
+            wanted: RefCell::new(Vec::new()),
+            changed: Notify::new(),
+            is_stopped: Cell::new(false),
+            file_syncs: Semaphore::new(FILE_SYNCS_IN_FLIGHT_MAX),
+        }
+    }
+
+    /// Has everything flushed that the log has written by the time the next flush is submitted.
+    pub(super) fn request(&self, log: &Rc<LogInner>) {
+        match log.flush_phase.get() {
+            FlushPhase::Idle => {
+                let core = log.core.borrow();
+                if core.written_bytes > core.durable_bytes {
+                    log.flush_phase.set(FlushPhase::Wanted);
+                    self.wanted.borrow_mut().push(Rc::clone(log));
+                    self.changed.notify_all();
+                }
+            }
+            FlushPhase::Running => log.flush_phase.set(FlushPhase::RunningAndWanted),
+            FlushPhase::Wanted | FlushPhase::RunningAndWanted => {}
+        }
+    }
+
+    pub(super) fn stop(&self) {
+        self.is_stopped.set(true);
+        self.changed.notify_all();
+    }
+
+    /// The committer's task.
+    pub(super) async fn run(directory: LogDirectory) {
+        let committer = directory.committer();
+        while !committer.is_stopped.get() {
+            let changed = committer.changed.notified();
+            let wanted = std::mem::take(&mut *committer.wanted.borrow_mut());
+            if wanted.is_empty() {
+                changed.await;
+                continue;
+            }
+            let (by_device, by_file): (Vec<_>, Vec<_>) = wanted
+                .into_iter()
+                .partition(|log| directory.flushes_by_device() && is_covered(log));
+            for log in by_file {
+                let reactor = log.reactor.clone();
+                reactor.spawn(sync_files(log)).detach();
+            }
+            if !by_device.is_empty() {
+                flush_device(&directory, by_device).await;
+            }
+        }
+    }
+}
+
+fn is_covered(log: &LogInner) -> bool {
+    let core = log.core.borrow();
+    core.unflushed.iter().all(|segment| segment.is_covered())
+}
+
+/// One flush for all of `logs`.
+async fn flush_device(directory: &LogDirectory, logs: Vec<Rc<LogInner>>) {
+    let marks: Vec<_> = logs.into_iter().map(|log| (begin(&log), log)).collect();
+    match directory.device_flush().flush().await {
+        Ok(()) => {
+            for (mark, log) in marks {
+                finish(&log, mark);
+            }
+        }
+        Err(error) => directory.fail(directory.path(), error),
+    }
+}
+
+/// Syncs the files of one log that have unflushed writes.
+async fn sync_files(log: Rc<LogInner>) {
+    let _permit = log.directory.committer().file_syncs.acquire(1).await;
+    let mark = begin(&log);
+    for (segment, _) in &mark.segments {
+        while !segment.names_synced.get() {
+            let changed = segment.changed.notified();
+            if log.directory.failure().is_some() {
+                return;
+            }
+            changed.await;
+        }
+        let file = segment.open_file().expect("a written segment is open");
+        if let Err(error) = file.sync_data().await {
+            let path = segment_path(&log.path, segment.base_offset, extension::LOG);
+            log.directory.fail(&path, error);
+            return;
+        }
+    }
+    for (segment, position) in &mark.segments {
+        segment.update_covered(|covered| covered.file_synced(*position));
+    }
+    finish(&log, mark);
+}
+
+/// Notes what a flush that is submitted next will cover.
+fn begin(log: &LogInner) -> FlushMark {
+    assert_eq!(log.flush_phase.get(), FlushPhase::Wanted);
+    log.flush_phase.set(FlushPhase::Running);
+    let mut core = log.core.borrow_mut();
+    let segments = std::mem::take(&mut core.unflushed)
+        .into_iter()
+        .map(|segment| {
+            segment.has_unflushed.set(false);
+            segment.needs_file_sync.set(false);
+            let position = segment.written_position.get();
+            (segment, position)
+        })
+        .collect();
+    FlushMark {
+        written_end: core.written_end,
+        written_bytes: core.written_bytes,
+        segments,
+    }
+}
+
+fn finish(log: &Rc<LogInner>, mark: FlushMark) {
+    let phase = log.flush_phase.replace(FlushPhase::Idle);
+    let mut core = log.core.borrow_mut();
+    assert!(
+        mark.written_bytes >= core.durable_bytes,
+        "flushes of a log are in order"
+    );
+    core.durable_end = mark.written_end;
+    core.durable_bytes = mark.written_bytes;
+    drop(core);
+    if phase == FlushPhase::RunningAndWanted {
+        log.directory.request_flush(log);
+    }
+    log.directory.checkpoints().flushed(log, mark.written_bytes);
+    log.directory.mark_dirty(log);
+    log.tell_progress();
+}

@@ -1,0 +1,329 @@
+//! Reading whole batches: from the tail, or from disk through the offset index.
+//!
+//! # Non-obvious
+//! - Nothing is read from disk that is not written: what is not, is in the tail.
+//! - The header of every batch that is returned from disk is looked at, its CRC is not: clients
+//!   check it (`check.crcs`), as with Kafka.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use bytes::Bytes;
+
+use super::LogError;
+use super::log::LogInner;
+use super::read_types::{ReadBatches, ReadOutcome, ReadRequest, ReadSource};
+use super::segment::{Segment, extension, segment_path};
+use super::segment_index::SegmentIndex;
+use crate::batch::{BatchHeader, HEADER_SIZE};
+use crate::io::{File, IoClass, OpenOptions, Task};
+use crate::types::Offset;
+
+/// One read of the disk for a large request, and for a small one.
+const READ_SIZE: u64 = 1 << 20;
+const SMALL_READ_SIZE: u64 = 128 << 10;
+
+/// Requests from this size on are large.
+const LARGE_REQUEST_SIZE: usize = 256 << 10;
+
+/// Sequential readers of one log whose place is remembered.
+const READ_AHEAD_MAX: usize = 4;
+
+/// Largest index file that is read: that of `segment.index.bytes` and more.
+const INDEX_FILE_SIZE_MAX: usize = 256 << 20;
+
+/// Where a sequential reader of cold data goes on, with the bytes that it will want.
+pub(super) struct ReadAhead {
+    next_offset: Offset,
+    segment_base_offset: Offset,
+    position: u64,
+    /// Read ahead; the size that was asked for.
+    data: Option<(Task<std::io::Result<Bytes>>, u64)>,
+}
+
+/// See [`Log::read`](super::Log::read).
+pub(super) fn read(log: &LogInner, request: &ReadRequest) -> Result<ReadOutcome, LogError> {
+    log.check_open()?;
+    let (log_start_offset, log_end_offset) = {
+        let state = log.state.borrow();
+        (state.log_start_offset, state.log_end_offset)
+    };
+    if request.offset < log_start_offset || request.offset > log_end_offset {
+        return Err(LogError::OffsetOutOfRange {
+            offset: request.offset,
+            log_start_offset,
+            end: log_end_offset,
+        });
+    }
+    let empty = ReadOutcome::Batches(ReadBatches::empty(request.offset));
+    if request.offset >= request.end_bound.min(log_end_offset) {
+        return Ok(empty);
+    }
+    let core = log.core.borrow();
+    if core.tail.contains(request.offset) {
+        return Ok(ReadOutcome::Batches(core.tail.read(request)));
+    }
+    Ok(ReadOutcome::Cold)
+}
+
+/// See [`Log::read_cold`](super::Log::read_cold).
+pub(super) async fn read_cold(
+    log: &Rc<LogInner>,
+    request: ReadRequest,
+) -> Result<ReadBatches, LogError> {
+    let mut search_from = request.offset;
+    loop {
+        if let ReadOutcome::Batches(batches) = read(log, &request)? {
+            return Ok(batches);
+        }
+        let segment = log.core.borrow().segment_of(search_from);
+        let Some(segment) = segment else {
+            return Err(LogError::OffsetOutOfRange {
+                offset: request.offset,
+                log_start_offset: log.state.borrow().log_start_offset,
+                end: request.end_bound,
+            });
+        };
+        if let Some(batches) = read_segment(log, &segment, &request).await? {
+            return Ok(batches);
+        }
+        // Nothing at or behind the offset is left in this segment (compaction leaves such gaps).
+        let next = log
+            .core
+            .borrow()
+            .segments
+            .range(segment.base_offset + 1..)
+            .next()
+            .map(|(&b, _)| b);
+        match next {
+            Some(base_offset) if base_offset < request.end_bound => search_from = base_offset,
+            _ => return Ok(ReadBatches::empty(request.offset)),
+        }
+    }
+}
+
+/// Reads in one segment; `None` when all its batches end before the offset.
+async fn read_segment(
+    log: &Rc<LogInner>,
+    segment: &Rc<Segment>,
+    request: &ReadRequest,
+) -> Result<Option<ReadBatches>, LogError> {
+    let file = open(log, segment).await?;
+    let path = segment_path(&log.path, segment.base_offset, extension::LOG);
+    let remembered = take_read_ahead(log, segment, request.offset);
+    let is_sequential = remembered.is_some();
+    let (mut position, mut data) = match remembered {
+        Some(ahead) => (ahead.position, ahead.data),
+        None => {
+            let index = load_index(log, segment).await?;
+            (index.borrow().position_of(request.offset), None)
+        }
+    };
+    let mut read_size = if request.size_max >= LARGE_REQUEST_SIZE {
+        READ_SIZE
+    } else {
+        SMALL_READ_SIZE
+    };
+    loop {
+        // Only what is written; all of it is whole batches when the segment takes no more.
+        let end = segment.written_position.get();
+        if position >= end {
+            return Ok(None);
+        }
+        let chunk = match data.take() {
+            Some((task, _)) => task.await,
+            None => {
+                let size = read_size.min(end - position) as usize;
+                file.read_at(position, size, IoClass::Background).await
+            }
+        };
+        let chunk = chunk.map_err(|error| LogError::io(&path, error))?;
+        let found = select(&chunk, request)
+            .map_err(|(at, fault)| LogError::corrupt(&path, position + at as u64, fault))?;
+        match found {
+            Selection::Batches {
+                start,
+                end: batches_end,
+                next_offset,
+            } => {
+                let batches = chunk.slice(start..batches_end);
+                position += batches_end as u64;
+                remember(
+                    log,
+                    segment,
+                    &file,
+                    next_offset,
+                    position,
+                    read_size,
+                    is_sequential,
+                );
+                return Ok(Some(ReadBatches {
+                    size: batches.len(),
+                    pieces: vec![batches],
+                    source: ReadSource::Disk,
+                    next_offset,
+                }));
+            }
+            Selection::BeyondBound => return Ok(Some(ReadBatches::empty(request.offset))),
+            Selection::More { at, needed } => {
+                let rest = end - position;
+                if at == 0 && chunk.len() as u64 >= rest.min(needed as u64) {
+                    return match segment.is_sealed.get() {
+                        true => Err(LogError::corrupt(&path, position, "a batch is cut off")),
+                        false => Ok(None),
+                    };
+                }
+                position += at as u64;
+                read_size = read_size.max(needed as u64);
+            }
+        }
+    }
+}
+
+/// What a piece of a segment has for a request.
+enum Selection {
+    /// Whole batches from byte `start` to `end`.
+    Batches {
+        start: usize,
+        end: usize,
+        next_offset: Offset,
+    },
+    /// The first batch for the request ends behind its bound.
+    BeyondBound,
+    /// Go on at byte `at`, with at least `needed` bytes.
+    More { at: usize, needed: usize },
+}
+
+/// Looks for the request's batches in `chunk`, which begins with a batch. The error is the byte and
+/// what is wrong there.
+fn select(chunk: &[u8], request: &ReadRequest) -> Result<Selection, (usize, String)> {
+    let mut at = 0;
+    let mut found: Option<(usize, Offset)> = None;
+    while let Some(rest) = chunk.get(at..).filter(|rest| rest.len() >= HEADER_SIZE) {
+        let header = BatchHeader::parse(rest).map_err(|error| (at, error.to_string()))?;
+        let size = header.size_in_bytes();
+        if header.last_offset() < request.offset {
+            at += size;
+            continue;
+        }
+        let start = found.map_or(at, |(start, _)| start);
+        if header.last_offset() >= request.end_bound {
+            if found.is_none() {
+                return Ok(Selection::BeyondBound);
+            }
+            break;
+        }
+        let is_first = found.is_none();
+        if size > rest.len() {
+            if is_first {
+                return Ok(Selection::More { at, needed: size });
+            }
+            break;
+        }
+        if !is_first && at + size - start > request.size_max {
+            break;
+        }
+        at += size;
+        found = Some((start, header.last_offset() + 1));
+    }
+    match found {
+        Some((start, next_offset)) => Ok(Selection::Batches {
+            start,
+            end: at,
+            next_offset,
+        }),
+        None => Ok(Selection::More {
+            at,
+            needed: HEADER_SIZE,
+        }),
+    }
+}
+
+fn take_read_ahead(log: &LogInner, segment: &Segment, offset: Offset) -> Option<ReadAhead> {
+    let mut places = log.read_ahead.borrow_mut();
+    let at = places.iter().position(|place| {
+        place.next_offset == offset && place.segment_base_offset == segment.base_offset
+    })?;
+    Some(places.remove(at))
+}
+
+/// Remembers where a reader will go on; one that has come back to its place before also gets its
+/// next bytes read ahead.
+fn remember(
+    log: &LogInner,
+    segment: &Segment,
+    file: &File,
+    next_offset: Offset,
+    position: u64,
+    read_size: u64,
+    is_sequential: bool,
+) {
+    let rest = segment.written_position.get().saturating_sub(position);
+    let mut places = log.read_ahead.borrow_mut();
+    if places.len() == READ_AHEAD_MAX {
+        places.remove(0);
+    }
+    let size = read_size.min(rest);
+    let is_worth_it = is_sequential && segment.is_sealed.get() && size == READ_SIZE;
+    let data = is_worth_it.then(|| {
+        let task = file.read_at(position, size as usize, IoClass::Background);
+        (task, size)
+    });
+    places.push(ReadAhead {
+        next_offset,
+        segment_base_offset: segment.base_offset,
+        position,
+        data,
+    });
+}
+
+/// The segment's file; sealed ones are opened when they are read.
+async fn open(log: &LogInner, segment: &Rc<Segment>) -> Result<File, LogError> {
+    if let Some(file) = segment.open_file() {
+        return Ok(file);
+    }
+    let _names = log.names.acquire(1).await;
+    log.check_open()?;
+    if let Some(file) = segment.open_file() {
+        return Ok(file);
+    }
+    let path = segment_path(&log.path, segment.base_offset, extension::LOG);
+    let opened = log
+        .directory
+        .disk()
+        .open(&path, OpenOptions::default())
+        .await;
+    let file = opened.map_err(|error| LogError::io(&path, error))?;
+    if segment.is_sealed.get() {
+        segment.file.replace(Some(file.clone()));
+        log.directory.keep_open(segment);
+    }
+    Ok(file)
+}
+
+/// The segment's index, from its files if it is not in memory.
+pub(super) async fn load_index(
+    log: &LogInner,
+    segment: &Rc<Segment>,
+) -> Result<Rc<RefCell<SegmentIndex>>, LogError> {
+    if let Some(index) = segment.loaded_index() {
+        return Ok(index);
+    }
+    let _names = log.names.acquire(1).await;
+    log.check_open()?;
+    let disk = log.directory.disk();
+    let mut files = [Vec::new(), Vec::new()];
+    for (contents, extension) in files
+        .iter_mut()
+        .zip([extension::INDEX, extension::TIME_INDEX])
+    {
+        let path = segment_path(&log.path, segment.base_offset, extension);
+        let read = disk.read_file(&path, INDEX_FILE_SIZE_MAX).await;
+        *contents = read.map_err(|error| LogError::io(&path, error))?;
+    }
+    let index = SegmentIndex::decode(segment.base_offset, &files[0], &files[1]);
+    let index = Rc::new(RefCell::new(index));
+    segment.index.replace(Some(Rc::clone(&index)));
+    log.directory.keep_index(segment);
+    Ok(index)
+}

@@ -1,0 +1,658 @@
+//! Opening a log: made anew, found as it was stopped, or recovered after a crash (rules 4, 7, 8, 9).
+//!
+//! A clean stop is the case in which the checkpoint names the very end: nothing is left to scan.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use super::checkpoint::{self, CHECKPOINT_FILE, CheckpointFile};
+use super::committer::FlushPhase;
+use super::log::{Core, LogInner};
+use super::replay::{Rest, ScanStop, SegmentScan};
+use super::segment::{
+    Segment, align_down, align_up, extension, locked_for_writing, parse_segment_name, segment_path,
+};
+use super::segment_index::SegmentIndex;
+use super::stop::LEADER_EPOCH_CHECKPOINT;
+use super::zero_ahead::Rate;
+use super::{Log, LogDirectory, LogError, OpenLog, RecoveryReport, roll};
+use crate::io::{File, IoClass, Notify, Semaphore, WRITE_UNIT};
+use crate::log_state::{
+    CHECKPOINT_SIZE_MAX, LeaderEpochCache, LogState, OffsetIndexEntry, ProducerState,
+    RecoveryCheckpoint, TimeIndexEntry, decode_partition_metadata, encode_partition_metadata,
+};
+use crate::types::Offset;
+
+/// Largest small file that is read.
+const SMALL_FILE_SIZE_MAX: usize = 64 << 20;
+
+const PARTITION_METADATA: &str = "partition.metadata";
+
+/// A log that is being opened.
+struct Opening<'a> {
+    directory: &'a LogDirectory,
+    options: &'a OpenLog,
+    path: PathBuf,
+    report: RecoveryReport,
+    /// Sizes of the `.log` files by base offset.
+    files: BTreeMap<Offset, u64>,
+    /// Offsets of the `.snapshot` files.
+    snapshots: Vec<Offset>,
+    /// Something on disk was changed or has to be: the checkpoint is written anew.
+    is_changed: bool,
+}
+
+/// Where the scan starts.
+struct Start {
+    checkpoint: RecoveryCheckpoint,
+    /// Offset below which nothing is ever cut (rule 8).
+    recovery_point: Offset,
+    index: Option<SegmentIndex>,
+}
+
+/// See [`Log::open`].
+pub(super) async fn open(
+    directory: &LogDirectory,
+    options: OpenLog,
+) -> Result<(Log, RecoveryReport), LogError> {
+    directory.failure().map_or(Ok(()), Err)?;
+    let mut opening = Opening {
+        directory,
+        path: directory.path().join(options.partition.to_string()),
+        options: &options,
+        report: RecoveryReport::default(),
+        files: BTreeMap::new(),
+        snapshots: Vec::new(),
+        is_changed: false,
+    };
+    opening.prepare_directory().await?;
+    // The lock comes before anything is read that the log writes: rule 4.
+    let checkpoint = opening.open_checkpoint().await?;
+    let (file, newest) = match checkpoint {
+        Some((file, newest)) => (Some(file), newest),
+        None => (None, None),
+    };
+    let slot = newest.as_ref().map(|(_, slot)| *slot);
+    let start = opening
+        .start(newest.map(|(checkpoint, _)| checkpoint))
+        .await?;
+    let before = start.checkpoint.clone();
+    let (state, core) = opening.recover(start).await?;
+    let checkpoint_file = match (file, slot) {
+        (Some(file), Some(slot)) => CheckpointFile::new(file, &before, slot),
+        _ => {
+            opening.is_changed = true;
+            let path = opening.path.join(CHECKPOINT_FILE);
+            checkpoint::first(directory, path, &before).await?
+        }
+    };
+    let (is_changed, report, path) = (opening.is_changed, opening.report, opening.path);
+    let log = Rc::new(LogInner {
+        reactor: directory.reactor().clone(),
+        directory: directory.clone(),
+        partition: options.partition,
+        topic_id: options.topic_id,
+        path,
+        config: RefCell::new(options.config),
+        state: RefCell::new(state),
+        core: RefCell::new(core),
+        on_progress: options.on_progress,
+        progressed: Notify::new(),
+        is_dirty: Cell::new(false),
+        flush_phase: Cell::new(FlushPhase::Idle),
+        flush_timer_armed: Cell::new(false),
+        is_closed: Cell::new(false),
+        names: Semaphore::new(1),
+        sealing: Semaphore::new(1),
+        checkpoint: checkpoint_file,
+        rate: Cell::new(Rate::default()),
+        read_ahead: RefCell::default(),
+    });
+    if is_changed {
+        let active = Rc::clone(log.core.borrow().active());
+        roll::write_indexes(&log, &active).await?;
+    }
+    let active = Rc::clone(log.core.borrow().active());
+    log.checkpoint.indexes_written(&active);
+    if is_changed {
+        checkpoint::make(&log).await?;
+    }
+    directory.register(&log);
+    Ok((Log { inner: log }, report))
+}
+
+impl Opening<'_> {
+    /// Makes the directory if need be and finds out what is in it.
+    async fn prepare_directory(&mut self) -> Result<(), LogError> {
+        let disk = self.directory.disk();
+        let failed = |error| LogError::io(&self.path, error);
+        let metadata_path = self.path.join(PARTITION_METADATA);
+        let entries = match disk.list_dir(&self.path).await {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                disk.create_dir_all(&self.path).await.map_err(failed)?;
+                disk.sync_dir(self.directory.path()).await.map_err(failed)?;
+                Vec::new()
+            }
+            Err(error) => return Err(failed(error)),
+        };
+        if entries.iter().any(|entry| entry.name == PARTITION_METADATA) {
+            let text = self.read_text(&metadata_path).await?;
+            let topic_id = decode_partition_metadata(&text)
+                .map_err(|error| LogError::corrupt(&metadata_path, 0, error.to_string()))?;
+            if topic_id != self.options.topic_id {
+                let wanted = self.options.topic_id;
+                let fault = format!("belongs to topic id {topic_id}, not to {wanted}");
+                return Err(LogError::corrupt(&metadata_path, 0, fault));
+            }
+        } else {
+            self.report.created = true;
+            let text = encode_partition_metadata(self.options.topic_id);
+            let written = disk.write_file(&metadata_path, text.into_bytes()).await;
+            written.map_err(|error| LogError::io(&metadata_path, error))?;
+        }
+        for entry in &entries {
+            match parse_segment_name(&entry.name) {
+                Some((base_offset, extension::LOG)) => {
+                    self.files.insert(base_offset, entry.size);
+                }
+                Some((offset, extension::SNAPSHOT)) => self.snapshots.push(offset),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    async fn read_text(&self, path: &Path) -> Result<String, LogError> {
+        let read = self
+            .directory
+            .disk()
+            .read_file(path, SMALL_FILE_SIZE_MAX)
+            .await;
+        let bytes = read.map_err(|error| LogError::io(path, error))?;
+        String::from_utf8(bytes).map_err(|error| LogError::corrupt(path, 0, error.to_string()))
+    }
+
+    /// The checkpoint file, locked, and the newest checkpoint in it.
+    async fn open_checkpoint(
+        &self,
+    ) -> Result<Option<(File, Option<(RecoveryCheckpoint, usize)>)>, LogError> {
+        let path = self.path.join(CHECKPOINT_FILE);
+        let file = match self
+            .directory
+            .disk()
+            .open(&path, locked_for_writing(false))
+            .await
+        {
+            Ok(file) => file,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(LogError::io(&path, error)),
+        };
+        let size = (file.size() as usize).min(2 * CHECKPOINT_SIZE_MAX);
+        let read = file.read_at(0, size, IoClass::Background).await;
+        let bytes = read.map_err(|error| LogError::io(&path, error))?;
+        Ok(Some((file, RecoveryCheckpoint::newest(&bytes))))
+    }
+
+    /// Decides where the scan starts: at our checkpoint, or without one at a segment that has a
+    /// snapshot of its producers.
+    async fn start(&mut self, newest: Option<RecoveryCheckpoint>) -> Result<Start, LogError> {
+        if let Some(checkpoint) = newest {
+            let index = self.checkpointed_index(&checkpoint).await;
+            return Ok(Start {
+                recovery_point: checkpoint.state.log_end_offset,
+                index,
+                checkpoint,
+            });
+        }
+        self.is_changed = true;
+        let first = self.files.keys().next().copied();
+        let first = first.unwrap_or(self.options.log_start_offset);
+        let base_offset = self
+            .snapshots
+            .iter()
+            .copied()
+            .filter(|&offset| {
+                self.files.contains_key(&offset) && offset <= self.options.recovery_point
+            })
+            .max()
+            .unwrap_or(first);
+        let mut state = LogState {
+            log_start_offset: self.options.log_start_offset.max(first),
+            log_end_offset: base_offset,
+            ..LogState::default()
+        };
+        let snapshot_path = segment_path(&self.path, base_offset, extension::SNAPSHOT);
+        if self.snapshots.contains(&base_offset) {
+            let read = self
+                .directory
+                .disk()
+                .read_file(&snapshot_path, SMALL_FILE_SIZE_MAX)
+                .await;
+            let bytes = read.map_err(|error| LogError::io(&snapshot_path, error))?;
+            state.producers = ProducerState::decode_snapshot(&bytes)
+                .map_err(|error| LogError::corrupt(&snapshot_path, 0, error.to_string()))?;
+        }
+        // Only a copy: what is missing is rebuilt from the batches, as far as they are scanned.
+        if let Ok(text) = self
+            .read_text(&self.path.join(LEADER_EPOCH_CHECKPOINT))
+            .await
+            && let Ok(epochs) = LeaderEpochCache::decode(&text)
+        {
+            state.epochs = epochs;
+            state.epochs.truncate_from_end(base_offset);
+        }
+        Ok(Start {
+            recovery_point: self.options.recovery_point,
+            index: None,
+            checkpoint: RecoveryCheckpoint {
+                state,
+                segment_base_offset: base_offset,
+                ..RecoveryCheckpoint::default()
+            },
+        })
+    }
+
+    /// The active segment's index as the checkpoint describes it; `None` if it has to be rebuilt.
+    async fn checkpointed_index(&self, checkpoint: &RecoveryCheckpoint) -> Option<SegmentIndex> {
+        let base_offset = checkpoint.segment_base_offset;
+        let mut index = SegmentIndex::new(base_offset);
+        let offset_count = checkpoint.offset_index_entry_count as usize;
+        let time_count = checkpoint.time_index_entry_count as usize;
+        if offset_count + time_count > 0 {
+            let disk = self.directory.disk();
+            let path = segment_path(&self.path, base_offset, extension::INDEX);
+            let offsets = disk.read_file(&path, SMALL_FILE_SIZE_MAX).await.ok()?;
+            let path = segment_path(&self.path, base_offset, extension::TIME_INDEX);
+            let times = disk.read_file(&path, SMALL_FILE_SIZE_MAX).await.ok()?;
+            index = SegmentIndex::decode(
+                base_offset,
+                offsets.get(..offset_count * OffsetIndexEntry::SIZE)?,
+                times.get(..time_count * TimeIndexEntry::SIZE)?,
+            );
+            if (index.offsets.len(), index.times.len()) != (offset_count, time_count) {
+                return None;
+            }
+        }
+        index.bytes_since_entry = checkpoint.bytes_since_index_entry;
+        index.max_timestamp = checkpoint.max_timestamp;
+        index.max_timestamp_offset = checkpoint.max_timestamp_offset;
+        index.first_timestamp = checkpoint.first_timestamp;
+        Some(index)
+    }
+
+    /// Scans what is behind the recovery point, cuts where the valid batches end, and builds the
+    /// log's state.
+    async fn recover(&mut self, start: Start) -> Result<(LogState, Core), LogError> {
+        let checkpoint = &start.checkpoint;
+        let first_scanned = checkpoint.segment_base_offset;
+        if !self.files.contains_key(&first_scanned) {
+            if start.recovery_point > first_scanned {
+                let path = segment_path(&self.path, first_scanned, extension::LOG);
+                return Err(LogError::corrupt(&path, 0, "the segment is gone"));
+            }
+            self.make_segment(first_scanned).await?;
+        }
+        let mut state = checkpoint.state.clone();
+        let mut segments = self.older_segments(first_scanned);
+        let scanned: Vec<Offset> = self.files.range(first_scanned..).map(|(&b, _)| b).collect();
+        let mut scan = Scan {
+            index: start.index,
+            position: checkpoint.segment_position,
+            state_from: checkpoint.segment_position,
+            recovery_point: start.recovery_point,
+            unflushed_bytes_max: checkpoint.unflushed_bytes_max,
+        };
+        if scan.index.is_none() {
+            // The index has to be rebuilt from the segment's start.
+            self.is_changed = true;
+            scan.position = 0;
+        }
+        let mut active = None;
+        for (at, &base_offset) in scanned.iter().enumerate() {
+            let later = &scanned[at + 1..];
+            let (segment, is_end) = self
+                .recover_segment(&mut state, &mut scan, base_offset, later)
+                .await?;
+            segments.insert(base_offset, Rc::clone(&segment));
+            if is_end {
+                self.drop_behind(later, state.log_end_offset).await?;
+                active = Some(segment);
+                break;
+            }
+        }
+        let active = active.expect("the last segment scanned is the end");
+        state.log_start_offset = state
+            .log_start_offset
+            .max(self.options.log_start_offset)
+            .min(state.log_end_offset);
+        let mut core = Core::new(segments, state.log_end_offset);
+        core.partial_unit = self.partial_unit(&active).await?;
+        Ok((state, core))
+    }
+
+    fn older_segments(&self, end: Offset) -> BTreeMap<Offset, Rc<Segment>> {
+        let mut segments = BTreeMap::new();
+        let mut next = end;
+        for (&base_offset, &size) in self.files.range(..end).rev() {
+            segments.insert(base_offset, Segment::sealed(base_offset, size, next));
+            next = base_offset;
+        }
+        segments
+    }
+
+    async fn make_segment(&mut self, base_offset: Offset) -> Result<(), LogError> {
+        self.is_changed = true;
+        let path = segment_path(&self.path, base_offset, extension::LOG);
+        let disk = self.directory.disk();
+        let made = disk.open(&path, locked_for_writing(true)).await;
+        made.map_err(|error| LogError::io(&path, error))?;
+        let synced = disk.sync_dir(&self.path).await;
+        synced.map_err(|error| LogError::io(&self.path, error))?;
+        self.files.insert(base_offset, 0);
+        Ok(())
+    }
+
+    /// Scans and cuts one segment, behind which there are files of `later` ones; `true` when the
+    /// log ends in it.
+    async fn recover_segment(
+        &mut self,
+        state: &mut LogState,
+        scan: &mut Scan,
+        base_offset: Offset,
+        later: &[Offset],
+    ) -> Result<(Rc<Segment>, bool), LogError> {
+        let path = segment_path(&self.path, base_offset, extension::LOG);
+        let opened = self
+            .directory
+            .disk()
+            .open(&path, locked_for_writing(false))
+            .await;
+        let file = opened.map_err(|error| LogError::io(&path, error))?;
+        let segment_scan = SegmentScan {
+            reactor: self.directory.reactor(),
+            file: &file,
+            path: &path,
+            size: file.size(),
+            index_interval_bytes: self.options.config.index_interval_bytes,
+        };
+        let mut index = scan
+            .index
+            .take()
+            .unwrap_or_else(|| SegmentIndex::new(base_offset));
+        let from = scan.position;
+        let first_offset = if from == 0 {
+            base_offset
+        } else {
+            state.log_end_offset
+        };
+        let stop = if segment_scan.size < scan.state_from {
+            let (position, fault) = (segment_scan.size, "the file ends".to_owned());
+            ScanStop { position, fault }
+        } else {
+            segment_scan
+                .replay(state, &mut index, from, scan.state_from, first_offset)
+                .await?
+        };
+        scan.check_recovery_point(&path, &stop, state.log_end_offset, later)?;
+        self.report.scanned_bytes += stop.position - from;
+        let continues = later.first() == Some(&state.log_end_offset);
+        let rest = segment_scan
+            .examine_rest(stop.position, state.log_end_offset)
+            .await?;
+        let mut judgement = Judgement::new(scan, &path, &stop);
+        judgement.add_rest(&rest, stop.position)?;
+        if !continues {
+            self.judge_later(&mut judgement, later, state.log_end_offset)
+                .await?;
+        }
+        self.report.dropped_batches += judgement.batch_count;
+        self.report.dropped_bytes += judgement.byte_count;
+        self.cut(&segment_scan, &stop, from, rest.nonzero_end)
+            .await?;
+        let segment = Segment::sealed(base_offset, stop.position, state.log_end_offset);
+        segment.update_covered(|covered| covered.synced_end = align_down(stop.position));
+        if continues {
+            index.seal();
+            self.write_index_files(base_offset, &index).await?;
+            scan.next_segment();
+            return Ok((segment, false));
+        }
+        segment.is_sealed.set(false);
+        segment
+            .created_at
+            .set(self.directory.reactor().wall_clock());
+        segment.index.replace(Some(Rc::new(RefCell::new(index))));
+        segment.file.replace(Some(file));
+        Ok((segment, true))
+    }
+
+    /// Looks at the segments behind the log's end before they are dropped.
+    async fn judge_later(
+        &self,
+        judgement: &mut Judgement<'_>,
+        later: &[Offset],
+        offset_min: Offset,
+    ) -> Result<(), LogError> {
+        for &base_offset in later {
+            let path = segment_path(&self.path, base_offset, extension::LOG);
+            let opened = self
+                .directory
+                .disk()
+                .open(&path, locked_for_writing(false))
+                .await;
+            let file = opened.map_err(|error| LogError::io(&path, error))?;
+            let scan = SegmentScan {
+                reactor: self.directory.reactor(),
+                file: &file,
+                path: &path,
+                size: file.size(),
+                index_interval_bytes: self.options.config.index_interval_bytes,
+            };
+            let rest = scan.examine_rest(0, offset_min).await?;
+            judgement.add_rest(&rest, 0)?;
+        }
+        Ok(())
+    }
+
+    /// Cuts a segment where its valid batches end: zeros to the highest byte that is not zero, so
+    /// that nothing behind a torn batch can come back to life, then the size (rule 7). What was
+    /// scanned is made durable: until now it had only been written.
+    async fn cut(
+        &mut self,
+        scan: &SegmentScan<'_>,
+        stop: &ScanStop,
+        from: u64,
+        nonzero_end: u64,
+    ) -> Result<(), LogError> {
+        let failed = |error| LogError::io(scan.path, error);
+        let position = stop.position;
+        if position == from && position == scan.size {
+            return Ok(());
+        }
+        self.is_changed = true;
+        if nonzero_end > position {
+            let unit_start = align_down(position);
+            let kept = (position - unit_start) as usize;
+            let mut buffer = self.directory.disk().buffer(WRITE_UNIT);
+            let unit = scan
+                .file
+                .read_at(unit_start, kept, IoClass::Background)
+                .await;
+            buffer.as_mut_slice()[..kept].copy_from_slice(&unit.map_err(failed)?);
+            let written = scan
+                .file
+                .write_at(buffer, unit_start, IoClass::Background)
+                .await;
+            written.map_err(failed)?;
+            let zero_from = unit_start + WRITE_UNIT as u64;
+            let zero_end = align_up(nonzero_end);
+            if zero_end > zero_from {
+                let class = IoClass::Background;
+                let zeroed = scan.file.write_zeros(zero_from, zero_end, class).await;
+                zeroed.map_err(failed)?;
+            }
+            scan.file.sync_all().await.map_err(failed)?;
+        }
+        if scan.file.size() != position {
+            scan.file.set_size(position).await.map_err(failed)?;
+        }
+        scan.file.sync_all().await.map_err(failed)
+    }
+
+    async fn write_index_files(
+        &self,
+        base_offset: Offset,
+        index: &SegmentIndex,
+    ) -> Result<(), LogError> {
+        for (extension, bytes) in [
+            (extension::INDEX, index.encode_offsets()),
+            (extension::TIME_INDEX, index.encode_times()),
+        ] {
+            let path = segment_path(&self.path, base_offset, extension);
+            let written = self.directory.disk().write_file(&path, bytes).await;
+            written.map_err(|error| LogError::io(&path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the segments behind the end, and the snapshots of states that are gone.
+    async fn drop_behind(&mut self, later: &[Offset], end: Offset) -> Result<(), LogError> {
+        let mut names = Vec::new();
+        for &base_offset in later {
+            for extension in [extension::LOG, extension::INDEX, extension::TIME_INDEX] {
+                names.push(segment_path(&self.path, base_offset, extension));
+            }
+        }
+        for &offset in self.snapshots.iter().filter(|&&offset| offset > end) {
+            names.push(segment_path(&self.path, offset, extension::SNAPSHOT));
+        }
+        if names.is_empty() {
+            return Ok(());
+        }
+        self.is_changed = true;
+        let disk = self.directory.disk();
+        for path in names {
+            match disk.remove_file(&path).await {
+                Ok(()) => {}
+                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                Err(error) => return Err(LogError::io(&path, error)),
+            }
+        }
+        let synced = disk.sync_dir(&self.path).await;
+        synced.map_err(|error| LogError::io(&self.path, error))
+    }
+
+    /// What the unit holds in which the log ends: the next write begins with it.
+    async fn partial_unit(&self, active: &Segment) -> Result<Vec<u8>, LogError> {
+        let size = active.size.get();
+        let start = align_down(size);
+        if start == size {
+            return Ok(Vec::new());
+        }
+        let path = segment_path(&self.path, active.base_offset, extension::LOG);
+        let file = active.open_file().expect("the active segment is open");
+        let wanted = (size - start) as usize;
+        let read = file.read_at(start, wanted, IoClass::Background).await;
+        let bytes = read.map_err(|error| LogError::io(&path, error))?;
+        if bytes.len() < wanted {
+            return Err(LogError::corrupt(&path, start, "the file has shrunk"));
+        }
+        Ok(bytes.to_vec())
+    }
+}
+
+/// Where the scan is, and what it may not cut.
+struct Scan {
+    index: Option<SegmentIndex>,
+    position: u64,
+    /// Batches before this position are in the state already.
+    state_from: u64,
+    recovery_point: Offset,
+    /// 0 in class K.
+    unflushed_bytes_max: u64,
+}
+
+impl Scan {
+    fn next_segment(&mut self) {
+        self.index = None;
+        self.position = 0;
+        self.state_from = 0;
+    }
+
+    /// Below the recovery point nothing is ever cut (rule 8).
+    fn check_recovery_point(
+        &self,
+        path: &Path,
+        stop: &ScanStop,
+        log_end_offset: Offset,
+        later: &[Offset],
+    ) -> Result<(), LogError> {
+        let end_needed = later
+            .first()
+            .map_or(self.recovery_point, |&next| next.min(self.recovery_point));
+        if stop.position >= self.state_from && log_end_offset >= end_needed {
+            return Ok(());
+        }
+        let why = if stop.fault.is_empty() {
+            "the records end"
+        } else {
+            &stop.fault
+        };
+        let fault = format!("{why} below the recovery point {}", self.recovery_point);
+        Err(LogError::corrupt(path, stop.position, fault))
+    }
+}
+
+/// A torn end or corruption (rule 8)? In class P nothing was written further behind the last
+/// flush than a limit, so a valid batch beyond that limit was once durable, with all before it.
+struct Judgement<'a> {
+    path: &'a Path,
+    stop: &'a ScanStop,
+    unflushed_bytes_max: u64,
+    /// Bytes behind the end, zeros at the end of a file not counted.
+    byte_count: u64,
+    batch_count: u64,
+}
+
+impl<'a> Judgement<'a> {
+    fn new(scan: &Scan, path: &'a Path, stop: &'a ScanStop) -> Judgement<'a> {
+        Judgement {
+            path,
+            stop,
+            unflushed_bytes_max: scan.unflushed_bytes_max,
+            byte_count: 0,
+            batch_count: 0,
+        }
+    }
+
+    /// Takes in what lies behind byte `from` of the next file.
+    fn add_rest(&mut self, rest: &Rest, from: u64) -> Result<(), LogError> {
+        let last = rest
+            .last_batch
+            .map(|position| self.byte_count + position - from);
+        self.byte_count += rest.nonzero_end - from;
+        self.batch_count += rest.batch_count;
+        match last {
+            Some(distance) if self.is_beyond_limit(distance) => {
+                let Judgement { path, stop, .. } = self;
+                let fault = format!(
+                    "{}, but a valid batch {distance} bytes behind it: not the end of a crash",
+                    if stop.fault.is_empty() {
+                        "zeros"
+                    } else {
+                        &stop.fault
+                    }
+                );
+                Err(LogError::corrupt(path, stop.position, fault))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn is_beyond_limit(&self, distance: u64) -> bool {
+        self.unflushed_bytes_max > 0 && distance >= self.unflushed_bytes_max
+    }
+}

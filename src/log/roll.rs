@@ -1,0 +1,160 @@
+//! From one segment to the next. Appends never wait for it: they go to the tail, and the writes
+//! follow when the new file is there.
+
+use std::rc::Rc;
+
+use super::log::LogInner;
+use super::segment::{Segment, extension, locked_for_writing, segment_path};
+use super::segment_index::NO_TIMESTAMP;
+use super::{AppendPlan, LogError};
+use crate::types::Timestamp;
+
+/// Largest last offset less base offset of a segment: index entries hold it in 32 bits.
+const RELATIVE_OFFSET_MAX: i64 = i32::MAX as i64;
+
+/// Rolls when the next batch does not belong into the active segment any more (Kafka's
+/// `LogSegment.shouldRoll`).
+pub(super) fn roll_if_needed(log: &Rc<LogInner>, plan: &AppendPlan, now: Timestamp) {
+    let active = Rc::clone(log.core.borrow().active());
+    if active.size.get() > 0 && should_roll(log, &active, plan, now) {
+        roll(log, &active, now);
+    }
+}
+
+fn should_roll(log: &LogInner, active: &Segment, plan: &AppendPlan, now: Timestamp) -> bool {
+    let config = log.config.borrow();
+    let index = active.loaded_index().expect("the active index is loaded");
+    let index = index.borrow();
+    let waited_ms = if index.first_timestamp > NO_TIMESTAMP {
+        plan.max_timestamp - index.first_timestamp
+    } else {
+        now - active.created_at.get()
+    };
+    let last_offset = active.end_offset.get() + i64::from(plan.last_offset_delta);
+    active.size.get() + plan.size as u64 > config.segment_size_max
+        || waited_ms > config.roll_ms
+        || index.is_full(config.index_size_max)
+        || last_offset - active.base_offset > RELATIVE_OFFSET_MAX
+}
+
+fn roll(log: &Rc<LogInner>, active: &Rc<Segment>, now: Timestamp) {
+    let base_offset = active.end_offset.get();
+    let snapshot = {
+        let state = log.state.borrow();
+        assert_eq!(
+            state.log_end_offset, base_offset,
+            "the state is that of the log's end"
+        );
+        state.producers.encode_snapshot()
+    };
+    let index = active.loaded_index().expect("the active index is loaded");
+    index.borrow_mut().seal();
+    let segment = Segment::new(base_offset, now);
+    let durable_target = {
+        let mut core = log.core.borrow_mut();
+        core.segments.insert(base_offset, Rc::clone(&segment));
+        core.appended_bytes
+    };
+    let reactor = log.reactor.clone();
+    let creating = create(Rc::clone(log), segment, snapshot);
+    reactor.spawn(report(Rc::clone(log), creating)).detach();
+    let sealing = seal(Rc::clone(log), Rc::clone(active), durable_target);
+    reactor.spawn(report(Rc::clone(log), sealing)).detach();
+}
+
+/// A file that cannot be made or sealed fails the directory, as a failed write does.
+async fn report(log: Rc<LogInner>, work: impl Future<Output = Result<(), LogError>>) {
+    if let Err(LogError::Io { path, error }) = work.await {
+        let error = std::io::Error::new(error.kind(), error.to_string());
+        log.directory.fail(&path, error);
+    }
+}
+
+/// Makes a segment's file, and the snapshot of the producers at its start.
+pub(super) async fn create(
+    log: Rc<LogInner>,
+    segment: Rc<Segment>,
+    snapshot: Vec<u8>,
+) -> Result<(), LogError> {
+    let _names = log.names.acquire(1).await;
+    let disk = log.directory.disk();
+    let path = segment_path(&log.path, segment.base_offset, extension::LOG);
+    let file = disk.open(&path, locked_for_writing(true)).await;
+    let file = file.map_err(|error| LogError::io(&path, error))?;
+    segment.file.replace(Some(file));
+    log.directory.mark_dirty(&log);
+    let path = segment_path(&log.path, segment.base_offset, extension::SNAPSHOT);
+    let written = disk.write_file(&path, snapshot).await;
+    written.map_err(|error| LogError::io(&path, error))?;
+    let synced = disk.sync_dir(&log.path).await;
+    synced.map_err(|error| LogError::io(&log.path, error))?;
+    segment.names_synced.set(true);
+    segment.changed.notify_all();
+    Ok(())
+}
+
+/// Brings a segment that takes no more batches into its final form: durable, cut to its size, its
+/// indexes written. The recovery point may pass it only afterwards.
+async fn seal(
+    log: Rc<LogInner>,
+    segment: Rc<Segment>,
+    durable_target: u64,
+) -> Result<(), LogError> {
+    let _sealing = log.sealing.acquire(1).await;
+    log.wait_until(|core| core.written_bytes >= durable_target)
+        .await?;
+    log.directory.request_flush(&log);
+    log.wait_until(|core| core.durable_bytes >= durable_target)
+        .await?;
+    finish_file(&log, &segment).await?;
+    write_indexes(&log, &segment).await?;
+    segment.is_sealed.set(true);
+    segment.file.replace(None);
+    segment.changed.notify_all();
+    log.directory.keep_index(&segment);
+    Ok(())
+}
+
+/// Cuts a wholly written segment to its logical size.
+pub(super) async fn finish_file(log: &LogInner, segment: &Segment) -> Result<(), LogError> {
+    assert!(segment.is_all_written(), "only what is written is cut");
+    loop {
+        let changed = segment.changed.notified();
+        if segment.zeroing.get().is_none() {
+            break;
+        }
+        if let Some(failure) = log.directory.failure() {
+            return Err(failure);
+        }
+        changed.await;
+    }
+    super::zero_ahead::release(log, segment);
+    let file = segment
+        .open_file()
+        .expect("a segment is open until it is sealed");
+    let path = segment_path(&log.path, segment.base_offset, extension::LOG);
+    if file.size() > segment.size.get() {
+        let cut = file.set_size(segment.size.get()).await;
+        cut.map_err(|error| LogError::io(&path, error))?;
+    }
+    let synced = file.sync_all().await;
+    synced.map_err(|error| LogError::io(&path, error))
+}
+
+/// Writes both index files of a segment as they are in memory.
+pub(super) async fn write_indexes(log: &LogInner, segment: &Segment) -> Result<(), LogError> {
+    let index = segment
+        .loaded_index()
+        .expect("the index of a segment is loaded until sealed");
+    let (offsets, times) = {
+        let index = index.borrow();
+        (index.encode_offsets(), index.encode_times())
+    };
+    let _names = log.names.acquire(1).await;
+    for (extension, bytes) in [(extension::INDEX, offsets), (extension::TIME_INDEX, times)] {
+        let path = segment_path(&log.path, segment.base_offset, extension);
+        let written = log.directory.disk().write_file(&path, bytes).await;
+        written.map_err(|error| LogError::io(&path, error))?;
+    }
+    Ok(())
+}

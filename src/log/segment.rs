@@ -1,0 +1,183 @@
+//! One segment of a log: its file, its indexes, how far it is written.
+
+use std::cell::{Cell, RefCell};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::segment_index::SegmentIndex;
+use crate::io::{File, Notify, OpenOptions, WRITE_UNIT};
+use crate::types::{Offset, Timestamp};
+
+/// How long the writes of a killed process are waited for (measured: up to 108 ms).
+pub(super) const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
+
+const UNIT: u64 = WRITE_UNIT as u64;
+
+/// The files of a segment, by extension.
+pub(super) mod extension {
+    pub(in crate::log) const LOG: &str = "log";
+    pub(in crate::log) const INDEX: &str = "index";
+    pub(in crate::log) const TIME_INDEX: &str = "timeindex";
+    pub(in crate::log) const SNAPSHOT: &str = "snapshot";
+}
+
+/// `<dir>/<base offset, 20 digits>.<extension>`.
+pub(super) fn segment_path(dir: &Path, base_offset: Offset, extension: &str) -> PathBuf {
+    dir.join(format!("{base_offset:020}.{extension}"))
+}
+
+/// Base offset and extension of a segment's file name.
+pub(super) fn parse_segment_name(name: &str) -> Option<(Offset, &str)> {
+    let (digits, extension) = name.split_once('.')?;
+    if digits.len() != 20 || !digits.bytes().all(|c| c.is_ascii_digit()) {
+        return None;
+    }
+    Some((digits.parse().ok()?, extension))
+}
+
+/// How a file is opened that this log writes: its writes hold off the next process's recovery.
+pub(super) fn locked_for_writing(create: bool) -> OpenOptions {
+    OpenOptions {
+        write: true,
+        create,
+        lock_within: Some(LOCK_WAIT_MAX),
+    }
+}
+
+/// One segment. All positions are bytes in its `.log` file.
+///
+/// **Invariant:** `written_position <= submitted_position <= size`.
+pub(super) struct Segment {
+    pub(super) base_offset: Offset,
+    /// Open for writing while active; sealed segments are opened by readers.
+    pub(super) file: RefCell<Option<File>>,
+    /// Bytes appended, written or not.
+    pub(super) size: Cell<u64>,
+    pub(super) submitted_position: Cell<u64>,
+    /// End of the gap-free prefix of completed writes.
+    pub(super) written_position: Cell<u64>,
+    /// Offset after the last record.
+    pub(super) end_offset: Cell<Offset>,
+    /// In memory for the active segment, on demand for sealed ones.
+    pub(super) index: RefCell<Option<Rc<RefCell<SegmentIndex>>>>,
+    /// When the segment was made, for rolling by time without timestamps.
+    pub(super) created_at: Cell<Timestamp>,
+    pub(super) is_sealed: Cell<bool>,
+    /// Its name, and the snapshot that belongs to it, survive a power cut.
+    pub(super) names_synced: Cell<bool>,
+    /// Writes have completed since the last flush was submitted.
+    pub(super) has_unflushed: Cell<bool>,
+    /// Some of them are not covered by a flush of the device alone.
+    pub(super) needs_file_sync: Cell<bool>,
+    pub(super) covered: Cell<Covered>,
+    /// The part that is being zeroed: nothing else may be written there.
+    pub(super) zeroing: Cell<Option<(u64, u64)>>,
+    /// Bytes of the directory's budget for zeros that it holds.
+    pub(super) zero_reserved: Cell<u64>,
+    /// Told when sealed, or when zeroing has ended.
+    pub(super) changed: Notify,
+}
+
+/// The blocks that have been written and synced with the size that contains them: rewriting them
+/// needs only a flush of the device (rule 5).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) struct Covered {
+    /// Everything below: written by the appender, file synced.
+    pub(super) synced_end: u64,
+    /// Zeroed ahead, file synced.
+    pub(super) zeroed_from: u64,
+    pub(super) zeroed_to: u64,
+}
+
+impl Covered {
+    /// Whether all blocks from `position` to `end` are covered.
+    pub(super) fn contains(&self, position: u64, end: u64) -> bool {
+        let position = position.max(self.synced_end);
+        position >= end || (position >= self.zeroed_from && end <= self.zeroed_to)
+    }
+
+    /// The file was synced when everything below `position` had been written.
+    pub(super) fn file_synced(&mut self, position: u64) {
+        self.synced_end = self.synced_end.max(align_up(position));
+    }
+
+    /// Zeros from `from` to `to` were written, then the file synced.
+    pub(super) fn zeros_synced(&mut self, from: u64, to: u64) {
+        if from != self.zeroed_to {
+            self.zeroed_from = from;
+        }
+        self.zeroed_to = to;
+    }
+}
+
+impl Segment {
+    /// An empty segment that has no file yet.
+    pub(super) fn new(base_offset: Offset, created_at: Timestamp) -> Rc<Segment> {
+        let segment = Segment::sealed(base_offset, 0, base_offset);
+        segment.is_sealed.set(false);
+        segment.names_synced.set(false);
+        segment.created_at.set(created_at);
+        segment
+            .index
+            .replace(Some(Rc::new(RefCell::new(SegmentIndex::new(base_offset)))));
+        segment
+    }
+
+    /// A segment that takes no more batches, as found on disk.
+    pub(super) fn sealed(base_offset: Offset, size: u64, end_offset: Offset) -> Rc<Segment> {
+        Rc::new(Segment {
+            base_offset,
+            file: RefCell::new(None),
+            size: Cell::new(size),
+            submitted_position: Cell::new(size),
+            written_position: Cell::new(size),
+            end_offset: Cell::new(end_offset),
+            index: RefCell::new(None),
+            created_at: Cell::new(0),
+            is_sealed: Cell::new(true),
+            names_synced: Cell::new(true),
+            has_unflushed: Cell::new(false),
+            needs_file_sync: Cell::new(false),
+            covered: Cell::new(Covered::default()),
+            zeroing: Cell::new(None),
+            zero_reserved: Cell::new(0),
+            changed: Notify::new(),
+        })
+    }
+
+    /// The index of a segment that has it in memory, as the active one always does.
+    pub(super) fn loaded_index(&self) -> Option<Rc<RefCell<SegmentIndex>>> {
+        self.index.borrow().clone()
+    }
+
+    pub(super) fn open_file(&self) -> Option<File> {
+        self.file.borrow().clone()
+    }
+
+    /// Whether a flush of the device makes all completed writes durable.
+    pub(super) fn is_covered(&self) -> bool {
+        self.names_synced.get() && !self.needs_file_sync.get()
+    }
+
+    pub(super) fn update_covered(&self, change: impl FnOnce(&mut Covered)) {
+        let mut covered = self.covered.get();
+        change(&mut covered);
+        self.covered.set(covered);
+    }
+
+    /// Whether all appended bytes have been written.
+    pub(super) fn is_all_written(&self) -> bool {
+        self.written_position.get() == self.size.get()
+    }
+}
+
+/// The start of the unit that contains `position`.
+pub(super) fn align_down(position: u64) -> u64 {
+    position & !(UNIT - 1)
+}
+
+/// The end of the unit that contains the byte before `position`.
+pub(super) fn align_up(position: u64) -> u64 {
+    position.next_multiple_of(UNIT)
+}

@@ -1,0 +1,163 @@
+//! The two sparse indexes of a segment, in memory.
+
+use crate::log_state::{OffsetIndexEntry, TimeIndexEntry};
+use crate::types::{Offset, Timestamp};
+
+/// `timestamp` when there is none.
+pub(super) const NO_TIMESTAMP: Timestamp = -1;
+
+/// Offset index, time index, and what decides about their next entries. As Kafka's `LogSegment`
+/// keeps them, so that the files come out the same for the same batches.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct SegmentIndex {
+    base_offset: Offset,
+    pub(super) offsets: Vec<OffsetIndexEntry>,
+    pub(super) times: Vec<TimeIndexEntry>,
+    pub(super) bytes_since_entry: u64,
+    /// Largest timestamp so far, and the last offset of the first batch that has it.
+    pub(super) max_timestamp: Timestamp,
+    pub(super) max_timestamp_offset: Offset,
+    /// Timestamp of the first batch: time-based rolling counts from it.
+    pub(super) first_timestamp: Timestamp,
+}
+
+impl SegmentIndex {
+    pub(super) fn new(base_offset: Offset) -> SegmentIndex {
+        SegmentIndex {
+            base_offset,
+            offsets: Vec::new(),
+            times: Vec::new(),
+            bytes_since_entry: 0,
+            max_timestamp: NO_TIMESTAMP,
+            max_timestamp_offset: -1,
+            first_timestamp: NO_TIMESTAMP,
+        }
+    }
+
+    /// The index of a sealed segment from the bytes of its files. Entries that do not grow end it:
+    /// what follows is the zero tail of a file that was preallocated.
+    pub(super) fn decode(base_offset: Offset, offsets: &[u8], times: &[u8]) -> SegmentIndex {
+        let mut index = SegmentIndex::new(base_offset);
+        for bytes in offsets.as_chunks::<{ OffsetIndexEntry::SIZE }>().0 {
+            let entry = OffsetIndexEntry::decode(bytes);
+            let grows = index.offsets.last().is_none_or(|last| {
+                entry.relative_offset > last.relative_offset && entry.position > last.position
+            });
+            if !grows || (entry.relative_offset == 0 && entry.position == 0) {
+                break;
+            }
+            index.offsets.push(entry);
+        }
+        for bytes in times.as_chunks::<{ TimeIndexEntry::SIZE }>().0 {
+            let entry = TimeIndexEntry::decode(bytes);
+            let grows = index.times.last().is_none_or(|last| {
+                entry.timestamp > last.timestamp && entry.relative_offset >= last.relative_offset
+            });
+            if !grows || entry.timestamp == 0 {
+                break;
+            }
+            index.times.push(entry);
+        }
+        if let Some(last) = index.times.last() {
+            index.max_timestamp = last.timestamp;
+            index.max_timestamp_offset = base_offset + i64::from(last.relative_offset);
+        }
+        index
+    }
+
+    /// Takes in a batch of `size` bytes that begins at `position`.
+    pub(super) fn add_batch(
+        &mut self,
+        last_offset: Offset,
+        max_timestamp: Timestamp,
+        position: u64,
+        size: u64,
+        interval: u64,
+    ) {
+        if position == 0 {
+            self.first_timestamp = max_timestamp;
+        }
+        if max_timestamp > self.max_timestamp {
+            self.max_timestamp = max_timestamp;
+            self.max_timestamp_offset = last_offset;
+        }
+        if self.bytes_since_entry > interval {
+            self.offsets.push(OffsetIndexEntry {
+                relative_offset: self.relative(last_offset),
+                position: u32::try_from(position).expect("a segment is below 4 GiB"),
+            });
+            self.add_time_entry();
+            self.bytes_since_entry = 0;
+        }
+        self.bytes_since_entry += size;
+    }
+
+    /// The segment takes no more batches: the time index ends with the largest timestamp.
+    pub(super) fn seal(&mut self) {
+        self.add_time_entry();
+    }
+
+    fn add_time_entry(&mut self) {
+        let last = self
+            .times
+            .last()
+            .map_or(NO_TIMESTAMP, |last| last.timestamp);
+        if self.max_timestamp > last {
+            self.times.push(TimeIndexEntry {
+                timestamp: self.max_timestamp,
+                relative_offset: self.relative(self.max_timestamp_offset),
+            });
+        }
+    }
+
+    fn relative(&self, offset: Offset) -> u32 {
+        u32::try_from(offset - self.base_offset).expect("a segment holds below 2^31 offsets")
+    }
+
+    /// A position at or before the batch that contains `offset`.
+    pub(super) fn position_of(&self, offset: Offset) -> u64 {
+        let relative = u32::try_from(offset - self.base_offset).unwrap_or(u32::MAX);
+        let after = self
+            .offsets
+            .partition_point(|entry| entry.relative_offset <= relative);
+        after
+            .checked_sub(1)
+            .map_or(0, |at| u64::from(self.offsets[at].position))
+    }
+
+    /// An offset at or before the first record that is not earlier than `timestamp`.
+    pub(super) fn offset_before(&self, timestamp: Timestamp) -> Offset {
+        let after = self
+            .times
+            .partition_point(|entry| entry.timestamp < timestamp);
+        after.checked_sub(1).map_or(self.base_offset, |at| {
+            self.base_offset + i64::from(self.times[at].relative_offset)
+        })
+    }
+
+    /// Whether one of the files has reached `size_max` bytes (`segment.index.bytes`).
+    pub(super) fn is_full(&self, size_max: usize) -> bool {
+        let offsets_max = size_max / OffsetIndexEntry::SIZE;
+        let times_max = (size_max / TimeIndexEntry::SIZE).saturating_sub(1);
+        self.offsets.len() >= offsets_max || self.times.len() >= times_max
+    }
+
+    /// Bytes of the `.index` file.
+    pub(super) fn encode_offsets(&self) -> Vec<u8> {
+        self.offsets
+            .iter()
+            .flat_map(|entry| entry.encode())
+            .collect()
+    }
+
+    /// Bytes of the `.timeindex` file.
+    pub(super) fn encode_times(&self) -> Vec<u8> {
+        self.times.iter().flat_map(|entry| entry.encode()).collect()
+    }
+
+    /// Bytes in memory.
+    pub(super) fn memory_size(&self) -> usize {
+        self.offsets.len() * size_of::<OffsetIndexEntry>()
+            + self.times.len() * size_of::<TimeIndexEntry>()
+    }
+}

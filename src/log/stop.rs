@@ -1,0 +1,105 @@
+//! The end of a log: a clean stop, or deletion.
+
+use std::rc::Rc;
+
+use super::log::LogInner;
+use super::segment::{extension, segment_path};
+use super::{LogError, checkpoint, roll};
+
+/// Largest name of a file (Linux).
+const NAME_SIZE_MAX: usize = 255;
+
+/// Name of Kafka's leader epoch checkpoint.
+pub(super) const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
+
+/// See [`Log::stop`](super::Log::stop).
+pub(super) async fn stop(log: &Rc<LogInner>) -> Result<(), LogError> {
+    log.check_open()?;
+    log.is_closed.set(true);
+    log.flush_all().await?;
+    // Rolls that are under way end first: the permits are handed out in order.
+    let sealing = log.sealing.acquire(1).await;
+    let active = Rc::clone(log.core.borrow().active());
+    loop {
+        let changed = active.changed.notified();
+        if active.names_synced.get() {
+            break;
+        }
+        log.directory.failure().map_or(Ok(()), Err)?;
+        changed.await;
+    }
+    roll::finish_file(log, &active).await?;
+    let index = active.loaded_index().expect("the active index is loaded");
+    index.borrow_mut().seal();
+    roll::write_indexes(log, &active).await?;
+    log.checkpoint.indexes_written(&active);
+    drop(sealing);
+    write_state_files(log).await?;
+    checkpoint::make(log).await?;
+    close(log).await;
+    Ok(())
+}
+
+/// Kafka's files of the state at the end of the log: its producers and its leader epochs.
+async fn write_state_files(log: &LogInner) -> Result<(), LogError> {
+    let (log_end_offset, snapshot, epochs) = {
+        let state = log.state.borrow();
+        let snapshot = state.producers.encode_snapshot();
+        (state.log_end_offset, snapshot, state.epochs.encode())
+    };
+    let _names = log.names.acquire(1).await;
+    let snapshot_path = segment_path(&log.path, log_end_offset, extension::SNAPSHOT);
+    let epochs_path = log.path.join(LEADER_EPOCH_CHECKPOINT);
+    for (path, contents) in [
+        (snapshot_path, snapshot),
+        (epochs_path, epochs.into_bytes()),
+    ] {
+        let written = log.directory.disk().write_file(&path, contents).await;
+        written.map_err(|error| LogError::io(&path, error))?;
+    }
+    Ok(())
+}
+
+/// Closes the files when nothing of the log is under way any more.
+async fn close(log: &Rc<LogInner>) {
+    let _running = log.checkpoint.pause().await;
+    let _names = log.names.acquire(1).await;
+    log.checkpoint.close();
+    log.read_ahead.borrow_mut().clear();
+    let segments: Vec<_> = log.core.borrow().segments.values().cloned().collect();
+    for segment in segments {
+        segment.file.replace(None);
+    }
+    log.directory.forget(log);
+}
+
+/// See [`Log::delete`](super::Log::delete).
+pub(super) async fn delete(log: &Rc<LogInner>) -> Result<(), LogError> {
+    log.check_open()?;
+    log.is_closed.set(true);
+    // What was submitted runs to its end before the names move.
+    log.flush_all().await?;
+    let _sealing = log.sealing.acquire(1).await;
+    close(log).await;
+    let name = log.partition.to_string();
+    let id = (u128::from(log.reactor.random()) << 64) | u128::from(log.reactor.random());
+    let suffix = format!(".{id:032x}-delete");
+    let kept = name.len().min(NAME_SIZE_MAX - suffix.len());
+    let aside = log
+        .directory
+        .path()
+        .join(format!("{}{suffix}", &name[..kept]));
+    let disk = log.directory.disk();
+    let failed = |error| LogError::io(&log.path, error);
+    disk.rename(&log.path, &aside).await.map_err(failed)?;
+    disk.sync_dir(log.directory.path()).await.map_err(failed)?;
+    let (reactor, disk) = (log.reactor.clone(), disk.clone());
+    reactor
+        .spawn(async move {
+            if let Err(error) = disk.remove_dir_all(&aside).await {
+                tracing::warn!(path = %aside.display(), %error, "a deleted log stays on disk");
+            }
+        })
+        .detach();
+    Ok(())
+}

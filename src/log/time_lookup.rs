@@ -1,0 +1,156 @@
+//! From a time to an offset.
+
+use std::rc::Rc;
+
+use super::LogError;
+use super::log::LogInner;
+use super::read_types::{ReadRequest, TimestampOffset};
+use super::reader::{load_index, read_cold};
+use super::segment::{Segment, extension, segment_path};
+use super::segment_index::NO_TIMESTAMP;
+use crate::batch::{
+    BatchIter, BatchView, CrcCheck, DECOMPRESSED_SIZE_MAX, Decompressor, RecordIter,
+};
+use crate::types::{Offset, Timestamp};
+
+/// Bytes read at a time while looking for a record.
+const LOOKUP_READ_SIZE: usize = 128 << 10;
+
+/// See [`Log::offset_for_timestamp`](super::Log::offset_for_timestamp). As Kafka: through the time
+/// index to a batch whose largest timestamp is late enough, then record by record.
+pub(super) async fn offset_for_timestamp(
+    log: &Rc<LogInner>,
+    timestamp: Timestamp,
+    end_bound: Offset,
+) -> Result<Option<TimestampOffset>, LogError> {
+    log.check_open()?;
+    let log_start_offset = log.state.borrow().log_start_offset;
+    for segment in segments(log) {
+        if segment.end_offset.get() <= log_start_offset
+            || segment_max_timestamp(log, &segment).await?.0 < timestamp
+        {
+            continue;
+        }
+        let start = {
+            let index = load_index(log, &segment).await?;
+            let index = index.borrow();
+            index.offset_before(timestamp).max(log_start_offset)
+        };
+        let end = segment.end_offset.get().min(end_bound);
+        let is_late = |record_time: Timestamp| record_time >= timestamp;
+        if let Some(found) = first_record(log, start, end, is_late).await? {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
+/// See [`Log::max_timestamp`](super::Log::max_timestamp).
+pub(super) async fn max_timestamp(log: &Rc<LogInner>) -> Result<Option<TimestampOffset>, LogError> {
+    log.check_open()?;
+    let log_start_offset = log.state.borrow().log_start_offset;
+    let mut latest = (NO_TIMESTAMP, -1);
+    for segment in segments(log) {
+        if segment.end_offset.get() > log_start_offset {
+            let of_segment = segment_max_timestamp(log, &segment).await?;
+            if of_segment.0 > latest.0 {
+                latest = of_segment;
+            }
+        }
+    }
+    let (timestamp, last_offset_of_batch) = latest;
+    if timestamp == NO_TIMESTAMP {
+        return Ok(None);
+    }
+    let end = log.state.borrow().log_end_offset;
+    let is_latest = |record_time: Timestamp| record_time == timestamp;
+    let start = last_offset_of_batch.max(log_start_offset);
+    first_record(log, start, end, is_latest).await
+}
+
+fn segments(log: &LogInner) -> Vec<Rc<Segment>> {
+    log.core.borrow().segments.values().cloned().collect()
+}
+
+/// Largest timestamp of a segment, and the last offset of the batch that has it.
+async fn segment_max_timestamp(
+    log: &LogInner,
+    segment: &Rc<Segment>,
+) -> Result<(Timestamp, Offset), LogError> {
+    if segment.size.get() == 0 {
+        return Ok((NO_TIMESTAMP, -1));
+    }
+    let index = load_index(log, segment).await?;
+    let index = index.borrow();
+    Ok((index.max_timestamp, index.max_timestamp_offset))
+}
+
+/// The first record whose timestamp `is_wanted`, in the batches from the one that contains `start`
+/// up to `end`.
+async fn first_record(
+    log: &Rc<LogInner>,
+    start: Offset,
+    end: Offset,
+    is_wanted: impl Fn(Timestamp) -> bool,
+) -> Result<Option<TimestampOffset>, LogError> {
+    let mut decompressor = Decompressor::new();
+    let log_start_offset = log.state.borrow().log_start_offset;
+    let mut offset = start;
+    while offset < end {
+        let request = ReadRequest {
+            offset,
+            size_max: LOOKUP_READ_SIZE,
+            end_bound: end,
+        };
+        let read = read_cold(log, request).await?;
+        if read.size == 0 {
+            return Ok(None);
+        }
+        let bytes = read.pieces.concat();
+        for batch in BatchIter::new(&bytes, CrcCheck::Skip) {
+            if !is_possible(&batch, &is_wanted) {
+                continue;
+            }
+            let found = search_batch(&mut decompressor, &batch, log_start_offset, &is_wanted);
+            match found {
+                Ok(Some(found)) => return Ok(Some(found)),
+                Ok(None) => {}
+                Err(fault) => {
+                    let segment = log.core.borrow().segment_of(batch.base_offset);
+                    let base_offset = segment.map_or(0, |segment| segment.base_offset);
+                    let path = segment_path(&log.path, base_offset, extension::LOG);
+                    let fault = format!("batch at offset {}: {fault}", batch.base_offset);
+                    return Err(LogError::corrupt(&path, 0, fault));
+                }
+            }
+        }
+        offset = read.next_offset;
+        log.reactor.yield_now().await;
+    }
+    Ok(None)
+}
+
+/// Whether the batch may have such a record: its largest timestamp is that of one of its records.
+fn is_possible(batch: &BatchView<'_>, is_wanted: impl Fn(Timestamp) -> bool) -> bool {
+    is_wanted(batch.max_timestamp)
+}
+
+fn search_batch(
+    decompressor: &mut Decompressor,
+    batch: &BatchView<'_>,
+    log_start_offset: Offset,
+    is_wanted: impl Fn(Timestamp) -> bool,
+) -> Result<Option<TimestampOffset>, crate::batch::BatchError> {
+    let records = decompressor.records(batch, DECOMPRESSED_SIZE_MAX)?;
+    for record in RecordIter::new(batch.header(), &records) {
+        let record = record?;
+        if record.offset >= log_start_offset && is_wanted(record.timestamp) {
+            return Ok(Some(TimestampOffset {
+                timestamp: record.timestamp,
+                offset: record.offset,
+                leader_epoch: batch.partition_leader_epoch,
+            }));
+        }
+    }
+    Ok(None)
+}
