@@ -1,15 +1,21 @@
 //! The subcommands, and how the process ends.
 
+use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
 
+use super::consume::{self, ConsumeArgs};
+use super::produce::{self, ProduceArgs};
 use super::start::ConfigArgs;
+use super::topic::{self, TopicArgs};
 use super::{format, start};
 
 #[derive(Parser)]
 #[command(name = "ringlog", version, about = "A Kafka-wire-compatible event log")]
+#[command(max_term_width = 100)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -21,14 +27,31 @@ enum Command {
     Format(ConfigArgs),
     /// Run the broker until SIGTERM or Ctrl-C
     Start(ConfigArgs),
+    /// Create, list, describe and delete topics
+    Topic(TopicArgs),
+    /// Send records from standard input, one a line
+    Produce(ProduceArgs),
+    /// Print records to standard output
+    Consume(ConsumeArgs),
+}
+
+impl Command {
+    /// What is logged unless `RINGLOG_LOG` says otherwise.
+    fn log_level(&self) -> &'static str {
+        match self {
+            Command::Format(_) | Command::Start(_) => "info",
+            Command::Topic(_) | Command::Produce(_) | Command::Consume(_) => "warn",
+        }
+    }
 }
 
 /// Runs the process. What fails is one sentence on stderr and exit code 1.
 pub fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    log_to_stderr();
-    match run(arguments.command) {
+    let command = Arguments::parse().command;
+    log_to_stderr(command.log_level());
+    match run(command) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("ringlog: {error:#}");
             ExitCode::FAILURE
@@ -40,13 +63,22 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Format(args) => format::run(&args),
         Command::Start(args) => start::run(&args),
+        Command::Topic(args) => topic::run(&args),
+        Command::Produce(args) => produce::run(&args),
+        Command::Consume(args) => consume::run(&args),
     }
 }
 
-/// `RINGLOG_LOG` chooses what is logged (as `RUST_LOG` elsewhere); the default is `info`.
-fn log_to_stderr() {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("RINGLOG_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+/// Whoever read our output has enough of it: not an error.
+fn is_broken_pipe(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<std::io::Error>();
+    error.is_some_and(|error| error.kind() == ErrorKind::BrokenPipe)
+}
+
+/// `RINGLOG_LOG` chooses what is logged (as `RUST_LOG` elsewhere).
+fn log_to_stderr(default_level: &str) {
+    let filter =
+        EnvFilter::try_from_env("RINGLOG_LOG").unwrap_or_else(|_| EnvFilter::new(default_level));
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)

@@ -1,4 +1,8 @@
 //! The `ringlog` command line: one file a subcommand.
+//!
+//! An error is one sentence on standard error and exit code 1; a misused option is clap's, exit
+//! code 2. Standard output carries nothing but what was asked for, so that it can be piped; when
+//! its reader goes away the program ends without a word. Logs go to standard error.
 
 #![allow(
     clippy::disallowed_methods,
@@ -8,7 +12,14 @@
 )]
 
 mod command;
+mod consume;
+mod escapes;
 mod format;
+mod output;
+mod produce;
+mod record_format;
+mod session;
 mod start;
+mod topic;
 
 pub use command::main;

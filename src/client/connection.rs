@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -57,7 +58,7 @@ impl Drop for Handle {
 struct Shared {
     reactor: Reactor,
     /// `host:port`, for messages.
-    peer: Rc<str>,
+    peer: Arc<str>,
     client_id: String,
     request_timeout: Duration,
     closer: Closer,
@@ -99,9 +100,9 @@ impl Connection {
         address: &BrokerAddress,
         options: &ClientOptions,
     ) -> Result<Connection, ClientError> {
-        let peer: Rc<str> = address.to_string().into();
+        let peer: Arc<str> = address.to_string().into();
         let failed = |reason: std::io::Error| ClientError::Connection {
-            peer: Rc::clone(&peer),
+            peer: Arc::clone(&peer),
             reason: reason.to_string().into(),
         };
         let resolved = reactor.resolve(&address.host, address.port).await;
@@ -119,11 +120,11 @@ impl Connection {
     async fn start(
         reactor: &Reactor,
         stream: Stream,
-        peer: Rc<str>,
+        peer: Arc<str>,
         options: &ClientOptions,
     ) -> Result<Connection, ClientError> {
         let (reader, writer, closer) = stream.split().map_err(|error| ClientError::Connection {
-            peer: Rc::clone(&peer),
+            peer: Arc::clone(&peer),
             reason: error.to_string().into(),
         })?;
         let shared = Rc::new(Shared {
@@ -160,8 +161,8 @@ impl Connection {
     }
 
     /// `host:port`
-    pub fn peer(&self) -> Rc<str> {
-        Rc::clone(&self.handle.shared.peer)
+    pub fn peer(&self) -> Arc<str> {
+        Arc::clone(&self.handle.shared.peer)
     }
 
     /// Why the connection has ended; `None` while it lives.
@@ -308,7 +309,7 @@ impl Shared {
     fn decode<R: Request>(&self, version: i16, frame: Bytes) -> Result<R::Response, ClientError> {
         decode_response::<R>(version, frame).map_err(|fault| {
             let error = ClientError::Malformed {
-                peer: Rc::clone(&self.peer),
+                peer: Arc::clone(&self.peer),
                 api: api_of::<R>(),
                 reason: fault.to_string().into(),
             };
@@ -319,7 +320,7 @@ impl Shared {
 
     fn broken(&self, reason: impl ToString) -> ClientError {
         ClientError::Connection {
-            peer: Rc::clone(&self.peer),
+            peer: Arc::clone(&self.peer),
             reason: reason.to_string().into(),
         }
     }
@@ -458,7 +459,7 @@ async fn watch_deadlines(shared: Rc<Shared>) {
             shared.reactor.sleep(deadline - now).await;
             continue;
         }
-        let peer = Rc::clone(&shared.peer);
+        let peer = Arc::clone(&shared.peer);
         shared.end(ClientError::RequestTimeout { peer, api, timeout });
         return;
     }
@@ -480,7 +481,7 @@ async fn handshake(shared: &Rc<Shared>) -> Result<Vec<(ApiKey, Versions)>, Clien
             break (version, frame);
         }
         if version == 0 {
-            let peer = Rc::clone(&shared.peer);
+            let peer = Arc::clone(&shared.peer);
             return Err(ClientError::UnsupportedApi { peer, api });
         }
         // The refusal is in version 0, whatever was asked.

@@ -1,6 +1,6 @@
 //! What can go wrong for a user of the client, each in one sentence.
 
-use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::protocol::ApiKey;
@@ -11,59 +11,59 @@ use crate::types::{ErrorCode, NodeId};
 pub enum ClientError {
     /// No address of the list could be connected to.
     #[error("cannot reach a broker at {servers}: {reason}")]
-    Unreachable { servers: Rc<str>, reason: Rc<str> },
+    Unreachable { servers: Arc<str>, reason: Arc<str> },
     /// A connection that could not be opened, or ended with requests in flight.
     #[error("connection to {peer}: {reason}")]
-    Connection { peer: Rc<str>, reason: Rc<str> },
+    Connection { peer: Arc<str>, reason: Arc<str> },
     #[error("{peer} did not answer {api} within {} ms", .timeout.as_millis())]
     RequestTimeout {
-        peer: Rc<str>,
+        peer: Arc<str>,
         api: ApiKey,
         timeout: Duration,
     },
     /// The broker and we have no version of this API in common.
     #[error("{peer} has no version of {api} that this client speaks")]
-    UnsupportedApi { peer: Rc<str>, api: ApiKey },
+    UnsupportedApi { peer: Arc<str>, api: ApiKey },
     /// Bytes that are not a response. The connection was closed.
     #[error("{peer} answered {api} with bytes that cannot be read: {reason}")]
     Malformed {
-        peer: Rc<str>,
+        peer: Arc<str>,
         api: ApiKey,
-        reason: Rc<str>,
+        reason: Arc<str>,
     },
     /// What a broker answered; `subject` is the topic, partition or request it is about.
     #[error("{subject}: {code}{}", after_colon(.message))]
     Broker {
-        subject: Rc<str>,
+        subject: Arc<str>,
         code: ErrorCode,
-        message: Option<Rc<str>>,
+        message: Option<Arc<str>>,
     },
     #[error("the cluster's metadata names no broker {0}")]
     UnknownBroker(NodeId),
     #[error("{topic} has {count} partitions, there is no partition {partition}")]
     UnknownPartition {
-        topic: Rc<str>,
+        topic: Arc<str>,
         partition: i32,
         count: usize,
     },
     /// The last reason is why it was not delivered earlier.
     #[error("not delivered within {} ms (last reason: {reason})", .timeout.as_millis())]
-    DeliveryTimeout { timeout: Duration, reason: Rc<str> },
+    DeliveryTimeout { timeout: Duration, reason: Arc<str> },
     #[error("no room in buffer.memory within {} ms", .0.as_millis())]
     BufferFull(Duration),
     #[error("a record of {size} bytes exceeds max.request.size ({max})")]
     RecordTooLarge { size: usize, max: usize },
     /// A fetched batch that is damaged.
     #[error("{subject}: damaged batch: {reason}")]
-    Corrupt { subject: Rc<str>, reason: Rc<str> },
+    Corrupt { subject: Arc<str>, reason: Arc<str> },
     /// An option or an argument that makes no sense.
     #[error("{0}")]
-    Invalid(Rc<str>),
+    Invalid(Arc<str>),
     #[error("the client was closed")]
     Closed,
 }
 
-fn after_colon(message: &Option<Rc<str>>) -> String {
+fn after_colon(message: &Option<Arc<str>>) -> String {
     match message {
         Some(message) => format!(": {message}"),
         None => String::new(),
@@ -111,7 +111,7 @@ impl ClientError {
         Err(ClientError::Broker {
             subject: subject().into(),
             code: ErrorCode::from_code(code),
-            message: message.map(Rc::from),
+            message: message.map(Arc::from),
         })
     }
 }

@@ -222,7 +222,7 @@ impl Client {
             return Ok(known.clone());
         }
         let view = self.view();
-        let mut last: Rc<str> = "no address".into();
+        let mut last: Arc<str> = "no address".into();
         for address in view.brokers.values().chain(&self.inner.bootstrap) {
             match Connection::open(&self.inner.reactor, address, &self.inner.options).await {
                 Ok(connection) => {

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -107,7 +108,7 @@ pub(super) struct Batch {
     /// Given when it is sent first, taken back only when the partition starts a new epoch.
     pub(super) producer: Option<Producer>,
     /// Why the last attempt failed.
-    pub(super) last_fault: Option<Rc<str>>,
+    pub(super) last_fault: Option<Arc<str>>,
     body: Body,
     status: Rc<Status>,
     /// Its share of buffer.memory.

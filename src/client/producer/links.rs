@@ -210,6 +210,7 @@ async fn init_producer_id(shared: &Shared) -> Result<(ProducerId, ProducerEpoch)
     let connection = shared.client.any_connection().await?;
     let version = connection.version(ApiKey::InitProducerId, i16::MAX)?;
     let request = InitProducerIdRequest::default()
+        .with_transactional_id(None)
         .with_transaction_timeout_ms(i32::MAX)
         .with_producer_id((-1).into())
         .with_producer_epoch(-1);

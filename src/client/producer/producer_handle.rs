@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use super::accumulator::Partition;
 use super::batch::{Batch, Delivery};
@@ -276,7 +277,7 @@ impl TopicProducer {
             .ok()
             .and_then(|index| partitions.get(index));
         let partition = known.ok_or_else(|| ClientError::UnknownPartition {
-            topic: Rc::from(&*self.state.identity.name),
+            topic: Arc::clone(&self.state.identity.name),
             partition: index,
             count,
         })?;

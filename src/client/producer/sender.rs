@@ -62,7 +62,7 @@ pub(super) struct Shared {
     pub(super) refresh_at: Cell<Monotonic>,
     pub(super) refresh_backoff: RefCell<Backoff>,
     /// Why nothing can be sent at present, for the message of a delivery timeout.
-    pub(super) obstacle: RefCell<Option<Rc<str>>>,
+    pub(super) obstacle: RefCell<Option<Arc<str>>>,
 }
 
 /// A topic that this producer writes to.
