@@ -8,7 +8,7 @@ use clap::Args;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
 use crate::client::{Client, ClientOptions};
-use crate::io::{Reactor, ReactorOptions, StopSignal, uring};
+use crate::io::{Reactor, ReactorOptions, StopSignal, preflight, start};
 
 /// How long a command waits for a topic or a broker before it gives up.
 const API_TIMEOUT: Duration = Duration::from_secs(15);
@@ -47,7 +47,7 @@ where
         signal_hook::flag::register_conditional_shutdown(signal, 1, stop.flag())?;
         signal_hook::flag::register(signal, stop.flag())?;
     }
-    uring::preflight()?;
+    preflight()?;
     let options = ReactorOptions {
         name: "client".to_owned(),
         spin_before_park: Duration::ZERO,
@@ -58,7 +58,7 @@ where
         allow_auto_create_topics: auto_create_topics,
         ..ClientOptions::new(&server.bootstrap_server)
     };
-    let shards = uring::start(options, move |reactor| {
+    let shards = start(options, move |reactor| {
         let (stop, options, body) = (stop.clone(), client_options.clone(), body.clone());
         async move {
             let client = Client::connect(&reactor, options).await?;
