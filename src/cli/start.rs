@@ -11,7 +11,7 @@ use crate::server::{Broker, BrokerInfo};
 
 /// Where the configuration comes from; `start` and `format` take the same.
 #[derive(Args, Clone, Debug)]
-pub struct ConfigArgs {
+pub(super) struct ConfigArgs {
     /// A server.properties with Kafka's names
     #[arg(short, long, value_name = "FILE")]
     config: Option<PathBuf>,

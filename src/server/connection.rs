@@ -18,11 +18,12 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::future;
 
-use super::dispatch::{self, CloseReason, Dispatched, ReplyFuture};
+use super::dispatch::{self, Arrival, CloseReason, Dispatched, ReplyFuture, SharedClock, lap};
 use super::frame_buffer::FrameBuffer;
 use super::node::Node;
 use crate::io::{Closer, Notify, Permit, Reader, Stream, Writer};
-use crate::protocol::{OrderingClass, request_frame_size};
+use crate::metrics::{Counter, Distribution, Gauge, Stage};
+use crate::protocol::{FRAME_PREFIX_SIZE, OrderingClass, request_frame_size};
 use crate::types::Monotonic;
 
 /// Requests of one connection that were read and not yet answered.
@@ -50,6 +51,7 @@ pub(super) struct ConnectionState {
 
 struct Queued {
     reply: ReplyFuture,
+    clock: SharedClock,
     memory: Permit,
 }
 
@@ -126,6 +128,9 @@ pub(super) async fn serve(node: Rc<Node>, stream: Stream) {
         unanswered: Cell::new(0),
     });
     let registration = node.connections.register(Rc::clone(&state));
+    let metrics = node.shard.metrics();
+    metrics.increment(Counter::ConnectionsAccepted);
+    metrics.adjust(Gauge::Connections, 1);
     let sending = node
         .reactor
         .spawn(send_replies(Rc::clone(&node), Rc::clone(&state), writer));
@@ -133,10 +138,15 @@ pub(super) async fn serve(node: Rc<Node>, stream: Stream) {
     state.reader_done.set(true);
     state.changed.notify_all();
     if let Err(reason) = end {
+        // What was answered before still goes out.
         reason.log(peer);
-        // What was answered before still goes out; what fails here can send nothing more.
+        if reason.is_malformed() {
+            node.shard.metrics().increment(Counter::RequestsMalformed);
+        }
     }
     sending.await;
+    metrics.adjust(Gauge::Connections, -1);
+    metrics.increment(Counter::ConnectionsClosed);
     drop(registration);
 }
 
@@ -162,17 +172,36 @@ async fn read_requests(
         };
         let size = request_frame_size(prefix, node.config.socket_request_max_bytes)?;
         state.mid_request.set(frames.is_mid_frame());
+        let began = node.reactor.now();
         let memory = node.request_memory.acquire(size).await;
-        state.last_activity.set(node.reactor.now());
+        let admitted = node.reactor.now();
+        state.last_activity.set(admitted);
         let frame = frames
             .frame(&mut reader, size)
             .await
             .map_err(CloseReason::Io)?;
         state.mid_request.set(false);
-        state.last_activity.set(node.reactor.now());
-        let Dispatched { reply, ordering } = dispatch::dispatch(node, frame)?;
+        let complete = node.reactor.now();
+        state.last_activity.set(complete);
+        node.shard
+            .metrics()
+            .add(Counter::ReceivedBytes, (FRAME_PREFIX_SIZE + size) as u64);
+        let arrival = Arrival {
+            began,
+            admitted,
+            complete,
+        };
+        let Dispatched {
+            reply,
+            clock,
+            ordering,
+        } = dispatch::dispatch(node, frame, arrival)?;
         state.unanswered.set(state.unanswered.get() + 1);
-        state.queue.borrow_mut().push_back(Queued { reply, memory });
+        state.queue.borrow_mut().push_back(Queued {
+            reply,
+            clock,
+            memory,
+        });
         state.changed.notify_all();
         if ordering == OrderingClass::OnReply {
             state.fewer_unanswered_than(1).await;
@@ -204,7 +233,7 @@ async fn send_replies(node: Rc<Node>, state: Rc<ConnectionState>, mut writer: Wr
                 None => break,
             },
         };
-        let sent = send_one_gather(&state, first, &mut carried, &mut writer).await;
+        let sent = send_one_gather(&node, &state, first, &mut carried, &mut writer).await;
         state.last_activity.set(node.reactor.now());
         match sent {
             Ok(count) => state.answered(count),
@@ -223,14 +252,20 @@ async fn send_replies(node: Rc<Node>, state: Rc<ConnectionState>, mut writer: Wr
 /// Awaits one answer, adds those behind it that are ready already, and sends them together.
 /// Returns how many.
 async fn send_one_gather(
+    node: &Node,
     state: &ConnectionState,
     first: Queued,
     carried: &mut Option<Queued>,
     writer: &mut Writer,
 ) -> Result<usize, CloseReason> {
-    let Queued { reply, memory } = first;
-    let mut memory = vec![memory];
+    let Queued {
+        reply,
+        clock,
+        memory,
+    } = first;
     let mut pieces: Vec<Bytes> = reply.await?;
+    lap(node, &clock, Stage::ReplyQueue);
+    let mut answered = vec![(clock, memory)];
     let mut size: usize = pieces.iter().map(Bytes::len).sum();
     let mut failed = None;
     while size < GATHER_SIZE_MAX {
@@ -243,9 +278,10 @@ async fn send_one_gather(
                 break;
             }
             Some(Ok(more)) => {
+                lap(node, &next.clock, Stage::ReplyQueue);
                 size += more.iter().map(Bytes::len).sum::<usize>();
                 pieces.extend(more);
-                memory.push(next.memory);
+                answered.push((next.clock, next.memory));
             }
             Some(Err(reason)) => {
                 failed = Some(reason);
@@ -255,8 +291,15 @@ async fn send_one_gather(
     }
     if !pieces.is_empty() {
         writer.send(&pieces).await.map_err(CloseReason::Io)?;
+        let metrics = node.shard.metrics();
+        metrics.add(Counter::SentBytes, size as u64);
+        metrics.record(Distribution::SendSize, size as u64);
     }
-    failed.map_or(Ok(memory.len()), Err)
+    for (clock, _) in &answered {
+        lap(node, clock, Stage::Send);
+        clock.get().finish(node.shard.metrics(), node.reactor.now());
+    }
+    failed.map_or(Ok(answered.len()), Err)
 }
 
 async fn poll_once(reply: &mut ReplyFuture) -> Option<Result<Vec<Bytes>, CloseReason>> {

@@ -1,5 +1,6 @@
 //! From a frame to the handler of its API.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -9,10 +10,12 @@ use bytes::Bytes;
 
 use super::handlers;
 use super::node::Node;
+use crate::metrics::{Stage, StageClock};
 use crate::protocol::{
     ApiKey, EncodeError, FrameError, Incoming, MalformedFrame, OrderingClass, RequestHeader,
     parse_request, unknown_version_reply,
 };
+use crate::types::Monotonic;
 
 /// The answer to a request, as pieces to be sent in order; empty where the protocol has none.
 /// It runs when all earlier requests of the connection are answered.
@@ -36,6 +39,11 @@ pub(super) enum CloseReason {
 }
 
 impl CloseReason {
+    /// Whether the client sent what cannot be understood.
+    pub(super) fn is_malformed(&self) -> bool {
+        matches!(self, CloseReason::Frame(_) | CloseReason::Malformed { .. })
+    }
+
     /// The one line in the log. A peer that went away is no event.
     pub(super) fn log(&self, peer: SocketAddr) {
         match self {
@@ -46,37 +54,83 @@ impl CloseReason {
     }
 }
 
+/// When a request came.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Arrival {
+    /// Its first bytes were there.
+    pub(super) began: Monotonic,
+    /// There was memory for it.
+    pub(super) admitted: Monotonic,
+    /// Its last byte was there.
+    pub(super) complete: Monotonic,
+}
+
+/// A request's stage clock, shared by those who handle it one after the other.
+pub(super) type SharedClock = Rc<Cell<StageClock>>;
+
 /// A request on its way to its handler.
 pub(super) struct Call {
     pub(super) node: Rc<Node>,
     pub(super) header: RequestHeader,
+    pub(super) clock: SharedClock,
+}
+
+impl Call {
+    /// A stage of this request has ended.
+    pub(super) fn lap(&self, stage: Stage) {
+        lap(&self.node, &self.clock, stage);
+    }
+}
+
+/// A stage of a request has ended on this shard.
+pub(super) fn lap(node: &Node, clock: &SharedClock, stage: Stage) {
+    let mut running = clock.get();
+    running.lap(node.shard.metrics(), stage, node.reactor.now());
+    clock.set(running);
 }
 
 /// A request whose messages to other shards are enqueued.
 pub(super) struct Dispatched {
     pub(super) reply: ReplyFuture,
+    pub(super) clock: SharedClock,
     pub(super) ordering: OrderingClass,
 }
 
 /// Parses the header, finds the handler and starts it.
-pub(super) fn dispatch(node: &Rc<Node>, frame: Bytes) -> Result<Dispatched, CloseReason> {
+pub(super) fn dispatch(
+    node: &Rc<Node>,
+    frame: Bytes,
+    arrival: Arrival,
+) -> Result<Dispatched, CloseReason> {
     match parse_request(frame)? {
         Incoming::UnknownApiVersions { correlation_id } => Ok(Dispatched {
             reply: ready(vec![unknown_version_reply(correlation_id)]),
+            clock: start_clock(node, ApiKey::ApiVersions, arrival),
             ordering: OrderingClass::OnDispatch,
         }),
         Incoming::Request { header, body } => {
             let ordering = header.api_key.row().ordering;
+            let clock = start_clock(node, header.api_key, arrival);
             let call = Call {
                 node: Rc::clone(node),
                 header,
+                clock: Rc::clone(&clock),
             };
             Ok(Dispatched {
                 reply: handlers::handle(call, body)?,
+                clock,
                 ordering,
             })
         }
     }
+}
+
+fn start_clock(node: &Node, key: ApiKey, arrival: Arrival) -> SharedClock {
+    let metrics = node.shard.metrics();
+    let mut clock = StageClock::start(key.code(), arrival.began);
+    clock.lap(metrics, Stage::Admit, arrival.admitted);
+    clock.lap(metrics, Stage::ReadFrame, arrival.complete);
+    Rc::new(Cell::new(clock))
 }
 
 /// An answer that is known already.

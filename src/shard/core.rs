@@ -50,7 +50,7 @@ pub(super) struct Core {
     pub(super) next_ticket: Cell<u64>,
     pub(super) producer_ids: RefCell<std::ops::Range<ProducerId>>,
     pub(super) decompressor: RefCell<Decompressor>,
-    pub(super) server: RefCell<Option<Rc<dyn Fn(ServerEvent)>>>,
+    pub(super) server: RefCell<Option<ServerHandler>>,
     pub(super) server_start: RefCell<Option<ServerStart>>,
     pub(super) controller: RefCell<Option<ControllerQueue>>,
     /// On shard 0: the directory's lock, until a clean stop.
@@ -60,6 +60,9 @@ pub(super) struct Core {
     /// Something of the lifecycle changed: server started, failed, ended.
     pub(super) lifecycle: Notify,
 }
+
+/// Handles what happens on a shard for its server part.
+pub(super) type ServerHandler = Rc<dyn Fn(ServerEvent)>;
 
 /// A topic as requests see it.
 #[derive(Clone)]
@@ -168,7 +171,7 @@ impl Shard {
     }
 
     /// Registers who handles this shard's server events.
-    pub fn on_server_event(&self, handler: Rc<dyn Fn(ServerEvent)>) {
+    pub fn on_server_event(&self, handler: ServerHandler) {
         *self.core.server.borrow_mut() = Some(handler);
     }
 }
@@ -262,8 +265,9 @@ pub(super) fn handle(core: &Rc<Core>, to: ReplyTo, from: ShardId, request: Reque
             items,
             acks,
             timeout,
+            clock,
         } => {
-            super::produce::start(core, to, items, acks, timeout);
+            super::produce::start(core, to, items, (acks, timeout), clock);
         }
         Request::Fetch {
             items,

@@ -168,10 +168,7 @@ pub(super) fn start(
                 Started::Cold(outcome, reading) => match reading.await {
                     Ok(batches) => {
                         count_bytes(&waiting, &batches);
-                        FetchOutcome {
-                            records: batches.pieces,
-                            ..outcome
-                        }
+                        filled(outcome, batches)
                     }
                     Err(error) => FetchOutcome { error, ..outcome },
                 },
@@ -209,10 +206,7 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Option<usize>) -> Star
                 .checked_sub(batches.size)
                 .filter(|&left| left > 0);
             count_bytes(core, &batches);
-            Started::Done(FetchOutcome {
-                records: batches.pieces,
-                ..outcome
-            })
+            Started::Done(filled(outcome, batches))
         }
         Ok(ReadOutcome::Cold) => {
             *left = answer_left
@@ -231,6 +225,14 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Option<usize>) -> Star
             error: error.error_code(),
             ..outcome
         }),
+    }
+}
+
+fn filled(bounds: FetchOutcome, batches: ReadBatches) -> FetchOutcome {
+    FetchOutcome {
+        is_from_disk: batches.source == ReadSource::Disk,
+        records: batches.pieces,
+        ..bounds
     }
 }
 

@@ -13,7 +13,7 @@ use crate::controller::{ControllerReply, ControllerRequest};
 use crate::io::{Accepted, OneshotSender};
 use crate::log::CheckpointEntry;
 use crate::metadata::{MetadataDelta, MetadataImage};
-use crate::metrics::Snapshot;
+use crate::metrics::{Snapshot, StageClock};
 use crate::partition::OffsetSpec;
 use crate::types::{ErrorCode, LeaderEpoch, NodeId, Offset, ShardId, Timestamp, TopicIdPartition};
 
@@ -51,6 +51,7 @@ pub(super) enum Request {
         items: Vec<ProduceItem>,
         acks: i16,
         timeout: Duration,
+        clock: StageClock,
     },
     Fetch {
         items: Vec<FetchItem>,
@@ -75,7 +76,7 @@ pub(super) enum Request {
 }
 
 pub(super) enum Reply {
-    Produce(Vec<ProduceOutcome>),
+    Produce(Vec<ProduceOutcome>, StageClock),
     Fetch(Vec<FetchOutcome>),
     ListOffsets(Vec<ListedOffset>),
     Controller(Result<ControllerReply, ErrorCode>),
@@ -128,6 +129,7 @@ pub struct FetchOutcome {
     pub diverging_epoch: Option<DivergingEpoch>,
     /// Whole batches.
     pub records: Vec<Bytes>,
+    pub is_from_disk: bool,
 }
 
 /// The largest epoch that both logs may share, and where it ends on the leader (KIP-595).
@@ -146,6 +148,7 @@ impl FetchOutcome {
             log_start_offset: -1,
             diverging_epoch: None,
             records: Vec::new(),
+            is_from_disk: false,
         }
     }
 

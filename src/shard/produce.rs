@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::core::{Core, ReplyTo, Shard};
 use super::message::{Message, ProduceItem, Reply, Request};
 use super::replica::{ProduceOutcome, Replica};
+use crate::metrics::{Stage, StageClock};
 use crate::partition::{Acks, Event};
 use crate::types::{ErrorCode, ShardId, TopicIdPartition};
 
@@ -19,15 +20,38 @@ const EXPIRY_INTERVAL: Duration = Duration::from_millis(50);
 pub(super) struct ProduceCall {
     to: RefCell<Option<ReplyTo>>,
     unanswered: Cell<usize>,
+    unwritten: Cell<usize>,
     outcomes: RefCell<Vec<Option<ProduceOutcome>>>,
+    clock: Cell<StageClock>,
 }
 
 impl ProduceCall {
-    fn new(to: ReplyTo, count: usize) -> ProduceCall {
+    fn new(to: ReplyTo, count: usize, clock: StageClock) -> ProduceCall {
         ProduceCall {
             to: RefCell::new(Some(to)),
             unanswered: Cell::new(count),
+            unwritten: Cell::new(0),
             outcomes: RefCell::new(vec![None; count]),
+            clock: Cell::new(clock),
+        }
+    }
+
+    fn lap(&self, core: &Core, stage: Stage) {
+        let mut clock = self.clock.get();
+        clock.lap(&core.metrics, stage, core.reactor.now());
+        self.clock.set(clock);
+    }
+
+    /// One of its batches is on its way to the disk.
+    pub(super) fn appended(&self) {
+        self.unwritten.set(self.unwritten.get() + 1);
+    }
+
+    /// One of its batches is written.
+    pub(super) fn written(&self, core: &Core) {
+        self.unwritten.set(self.unwritten.get() - 1);
+        if self.unwritten.get() == 0 && self.unanswered.get() > 0 {
+            self.lap(core, Stage::Write);
         }
     }
 
@@ -38,12 +62,14 @@ impl ProduceCall {
         if self.unanswered.get() > 0 {
             return;
         }
+        // With one replica the flush is all that the high watermark waits for.
+        self.lap(core, Stage::Flush);
         let outcomes = std::mem::take(&mut *self.outcomes.borrow_mut());
         let outcomes = outcomes
             .into_iter()
             .map(|outcome| outcome.expect("all are answered"));
         let to = self.to.borrow_mut().take().expect("answered once");
-        core.answer(to, Reply::Produce(outcomes.collect()));
+        core.answer(to, Reply::Produce(outcomes.collect(), self.clock.get()));
     }
 }
 
@@ -56,7 +82,8 @@ impl Shard {
         items: Vec<ProduceItem>,
         acks: i16,
         timeout: Duration,
-    ) -> impl Future<Output = Option<Vec<ProduceOutcome>>> + use<> {
+        clock: StageClock,
+    ) -> impl Future<Output = Option<(Vec<ProduceOutcome>, StageClock)>> + use<> {
         let count = items.len();
         let mut by_owner: BTreeMap<ShardId, (Vec<usize>, Vec<ProduceItem>)> = BTreeMap::new();
         for (index, item) in items.into_iter().enumerate() {
@@ -70,20 +97,24 @@ impl Shard {
                 items,
                 acks,
                 timeout,
+                clock,
             };
             asked.push((indexes, self.core.ask(owner, request)));
         }
         async move {
             let mut outcomes: Vec<Option<ProduceOutcome>> = vec![None; count];
+            let mut last = clock;
             for (indexes, reply) in asked {
-                let Some(Reply::Produce(produced)) = reply.await else {
+                let Some(Reply::Produce(produced, clock)) = reply.await else {
                     return None;
                 };
+                // The stages of the owner that answered last are the request's.
+                last = clock;
                 for (index, outcome) in indexes.into_iter().zip(produced) {
                     outcomes[index] = Some(outcome);
                 }
             }
-            outcomes.into_iter().collect()
+            Some((outcomes.into_iter().collect::<Option<_>>()?, last))
         }
     }
 }
@@ -93,10 +124,12 @@ pub(super) fn start(
     core: &Rc<Core>,
     to: ReplyTo,
     items: Vec<ProduceItem>,
-    acks: i16,
-    timeout: Duration,
+    (acks, timeout): (i16, Duration),
+    clock: StageClock,
 ) {
-    let call = Rc::new(ProduceCall::new(to, items.len()));
+    assert!(!items.is_empty(), "an owner is asked only for what it owns");
+    let call = Rc::new(ProduceCall::new(to, items.len(), clock));
+    call.lap(core, Stage::Enqueue);
     let deadline = core.reactor.now() + timeout;
     for (slot, item) in items.into_iter().enumerate() {
         let outcome = match (core.replica(&item.partition), Acks::from_wire(acks)) {
@@ -108,6 +141,9 @@ pub(super) fn start(
             (_, Err(error)) => ProduceOutcome::failed(error, None),
         };
         call.complete(core, slot, outcome);
+    }
+    if call.unanswered.get() > 0 {
+        call.lap(core, Stage::Append);
     }
 }
 

@@ -1,7 +1,7 @@
 //! A partition that this shard owns: its log and its leader, stepped together.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
 use super::core::Core;
@@ -16,7 +16,7 @@ use crate::metrics::Counter;
 use crate::partition::{
     Acks, BatchSummary, Effect, Event, Isolation, Leader, LeaderPolicy, Progress, Ticket,
 };
-use crate::types::{ErrorCode, Monotonic, TopicIdPartition};
+use crate::types::{ErrorCode, Monotonic, Offset, TopicIdPartition};
 
 pub use crate::partition::ProduceOutcome;
 
@@ -29,6 +29,8 @@ pub(super) struct Replica {
     leader: RefCell<Leader>,
     /// Who is told of which ticket's outcome.
     waiting: RefCell<BTreeMap<Ticket, (Rc<ProduceCall>, usize)>>,
+    /// Appended and not yet written: where the batch ends, and whose it is.
+    unwritten: RefCell<VecDeque<(Offset, Rc<ProduceCall>)>>,
     /// When the machine wants [`Event::Timer`].
     timer: Cell<Option<Monotonic>>,
     /// Whether it stands in the shard's list of logs that have come further.
@@ -54,6 +56,7 @@ impl Replica {
             log,
             leader: RefCell::new(leader),
             waiting: RefCell::new(BTreeMap::new()),
+            unwritten: RefCell::new(VecDeque::new()),
             timer: Cell::new(None),
             is_noted: Cell::new(false),
         });
@@ -119,9 +122,22 @@ impl Replica {
     pub(super) fn log_progressed(&self, core: &Core) {
         let progress = self.log.progress();
         if progress.failed.is_some() {
+            self.unwritten.borrow_mut().clear();
             self.step(core, Event::LogFailed);
         } else {
+            self.tell_written(core, progress.written_end);
             self.step(core, Event::Progress(ends(&progress)));
+        }
+    }
+
+    fn tell_written(&self, core: &Core, written_end: Offset) {
+        let mut unwritten = self.unwritten.borrow_mut();
+        while unwritten
+            .front()
+            .is_some_and(|(end, _)| *end <= written_end)
+        {
+            let (_, call) = unwritten.pop_front().expect("there is a front");
+            call.written(core);
         }
     }
 
@@ -165,6 +181,11 @@ impl Replica {
                     Counter::ProducedRecords,
                     batch.offset_count().unsigned_abs(),
                 );
+                if let Some((call, _)) = self.waiting.borrow().get(&ticket) {
+                    call.appended();
+                    let unwritten = (last_offset + 1, Rc::clone(call));
+                    self.unwritten.borrow_mut().push_back(unwritten);
+                }
                 self.log.append(BatchToAppend {
                     head: batch.head(base_offset, leader_epoch),
                     body: batch.body(),
@@ -206,6 +227,7 @@ impl Replica {
             log_start_offset: state.log_start_offset,
             diverging_epoch: None,
             records: Vec::new(),
+            is_from_disk: false,
         };
         if let Some(diverging) = self.divergence(item, &state) {
             return FetchOutcome {

@@ -52,7 +52,7 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
                 .map(|topic| failed(&topic.name, error))
                 .collect(),
         };
-        call.encode(&CreateTopicsResponse::default().with_topics(results))
+        call.finish(&CreateTopicsResponse::default().with_topics(results))
     }))
 }
 

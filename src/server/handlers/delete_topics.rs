@@ -41,7 +41,7 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
             failed.collect()
         });
         let responses = results.into_iter().map(|result| response(&call, result));
-        call.encode(&DeleteTopicsResponse::default().with_responses(responses.collect()))
+        call.finish(&DeleteTopicsResponse::default().with_responses(responses.collect()))
     }))
 }
 

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::metrics::Stage;
 use crate::protocol::messages::FetchRequest;
 use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use crate::protocol::messages::fetch_response::{EpochEndOffset, PartitionData};
@@ -76,8 +77,14 @@ async fn read_enough(
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
     let mut reading = Reading::new(call, request);
     let owners: Vec<ShardId> = reading.by_owner.keys().copied().collect();
+    call.lap(Stage::Session);
     // A reader that is behind has enough at once: nothing is watched for it.
     reading.read(call, &owners, None).await?;
+    call.lap(if reading.is_cold() {
+        Stage::ReadDisk
+    } else {
+        Stage::ReadMemory
+    });
     if reading.is_enough(min_bytes) || reactor.now() >= deadline || owners.is_empty() {
         return Ok(reading.outcomes);
     }
@@ -86,7 +93,10 @@ async fn read_enough(
     let mut step = FetchStep::Read(owners.into_iter().collect());
     loop {
         step = match step {
-            FetchStep::Respond => return Ok(reading.outcomes),
+            FetchStep::Respond => {
+                call.lap(Stage::WaitRecords);
+                return Ok(reading.outcomes);
+            }
             FetchStep::Read(owners) => {
                 let owners: Vec<ShardId> = owners.into_iter().collect();
                 reading.read(call, &owners, Some(&wait)).await?;
@@ -168,6 +178,10 @@ impl Reading {
             }
         }
         Ok(())
+    }
+
+    fn is_cold(&self) -> bool {
+        self.outcomes.iter().any(|outcome| outcome.is_from_disk)
     }
 
     fn is_enough(&self, min_bytes: usize) -> bool {

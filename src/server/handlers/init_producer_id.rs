@@ -31,12 +31,12 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
     }
     Ok(Box::pin(async move {
         match call.node.shard.next_producer_id().await {
-            Ok(id) => call.encode(
+            Ok(id) => call.finish(
                 &InitProducerIdResponse::default()
                     .with_producer_id(ProducerId(id))
                     .with_producer_epoch(0),
             ),
-            Err(error) => call.encode(&failed(error)),
+            Err(error) => call.finish(&failed(error)),
         }
     }))
 }

@@ -61,7 +61,7 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
                 .with_partitions(partitions.collect())
                 .with_name(topic.name.clone())
         });
-        call.encode(&ListOffsetsResponse::default().with_topics(topics.collect()))
+        call.finish(&ListOffsetsResponse::default().with_topics(topics.collect()))
     }))
 }
 

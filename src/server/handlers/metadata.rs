@@ -30,7 +30,7 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
             }
             _ => {
                 let image = call.node.shard.image();
-                image.topics().map(|topic| topic_response(topic)).collect()
+                image.topics().map(topic_response).collect()
             }
         };
         let node = &call.node;
@@ -44,7 +44,7 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
             .with_cluster_id(Some(StrBytes::from_string(node.cluster_id.to_string())))
             .with_controller_id(node_id)
             .with_topics(topics);
-        call.encode(&response)
+        call.finish(&response)
     }))
 }
 
@@ -80,7 +80,7 @@ async fn named_topics(
             let topic_id = from_uuid(topic.topic_id);
             image.topic(topic_id).map_or_else(
                 || unknown(None, topic_id, ErrorCode::UnknownTopicId),
-                |found| topic_response(found),
+                topic_response,
             )
         }
     });

@@ -14,6 +14,7 @@ use bytes::Bytes;
 
 use crate::batch::{BatchError, DECOMPRESSED_SIZE_MAX, ProduceLimits, validate_produce};
 use crate::config::TopicConfig;
+use crate::metrics::Stage;
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use crate::protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
@@ -61,9 +62,14 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
     }
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
     // Enqueued to the owners here, in the order of the connection's requests.
-    let outcomes = call.node.shard.produce(items, request.acks, timeout);
+    call.lap(Stage::Validate);
+    let outcomes = call
+        .node
+        .shard
+        .produce(items, request.acks, timeout, call.clock.get());
     Ok(Box::pin(async move {
-        let outcomes = outcomes.await.ok_or(CloseReason::Stopping)?;
+        let (outcomes, clock) = outcomes.await.ok_or(CloseReason::Stopping)?;
+        call.clock.set(clock);
         let mut sent = outcomes.into_iter();
         let outcomes = slots.into_iter().map(|slot| match slot {
             Slot::Done(outcome) => outcome,

@@ -7,6 +7,7 @@ use super::{
     api_versions, create_topics, delete_topics, describe_cluster, fetch, find_coordinator,
     init_producer_id, list_offsets, metadata, produce,
 };
+use crate::metrics::Stage;
 use crate::protocol::{ApiKey, decode_request, encode_response};
 use crate::server::dispatch::{Call, CloseReason, ReplyFuture, ready};
 
@@ -29,10 +30,21 @@ pub(in crate::server) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, 
 impl Call {
     /// The checked and decoded body.
     pub(super) fn decode<R: Request>(&self, body: Bytes) -> Result<R, CloseReason> {
-        decode_request(&self.header, body).map_err(|error| CloseReason::Malformed {
+        let decoded = decode_request(&self.header, body).map_err(|error| CloseReason::Malformed {
             api: self.header.api_key,
             error,
-        })
+        });
+        self.lap(Stage::Decode);
+        decoded
+    }
+
+    /// The answer's frame, when all of the work is done.
+    pub(super) fn finish<T: Encodable + HeaderVersion>(
+        &self,
+        response: &T,
+    ) -> Result<Vec<Bytes>, CloseReason> {
+        self.lap(Stage::Handle);
+        self.encode(response)
     }
 
     /// The answer's frame.
@@ -48,6 +60,6 @@ impl Call {
         &self,
         response: &T,
     ) -> Result<ReplyFuture, CloseReason> {
-        Ok(ready(self.encode(response)?))
+        Ok(ready(self.finish(response)?))
     }
 }
