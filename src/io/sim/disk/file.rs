@@ -149,8 +149,13 @@ impl Handle {
         })
     }
 
-    pub(in crate::io) async fn facts(&self, _: &Path) -> Result<DiskFacts> {
-        let (used, total) = self.world().lock().machine(self.machine()).disk.usage();
+    pub(in crate::io) async fn facts(&self, path: &Path) -> Result<DiskFacts> {
+        let (used, total) = {
+            let mut world = self.world().lock();
+            let disk = &world.machine(self.machine()).disk;
+            disk.find(path)?;
+            disk.usage()
+        };
         Ok(DiskFacts {
             file_system: FileSystem::Ext4,
             journal: Some(true),

@@ -21,6 +21,9 @@ use crate::io::DirEntry;
 /// (measured: 0.4 to 53 ms).
 const LATE_WRITE_DELAY_MAX: u64 = 60_000_000;
 
+/// What a small file's new contents are called until they are complete, as on the real machine.
+const ASIDE_SUFFIX: &str = ".tmp";
+
 /// What the world adds to an operation: what may go wrong, and where it is counted.
 pub(in crate::io::sim) struct Conditions<'a> {
     pub(in crate::io::sim) plan: &'a FaultPlan,
@@ -170,8 +173,14 @@ impl DiskState {
                 self.fail(id, &submitted, fault);
                 Err(system_error(libc::EIO))
             }
-            None => self.carry_out(id, &submitted, &mut conditions),
+            None => self.carry_out(id, &submitted),
         };
+        if result
+            .as_ref()
+            .is_err_and(|error| error.raw_os_error() == Some(libc::ENOSPC))
+        {
+            conditions.counts.no_space += 1;
+        }
         if submitted.is_orphan && matches!(submitted.operation, DiskOperation::Write { .. }) {
             conditions.counts.late_writes += 1;
         }
@@ -259,12 +268,7 @@ impl DiskState {
         }
     }
 
-    fn carry_out(
-        &mut self,
-        id: u64,
-        submitted: &Submitted,
-        conditions: &mut Conditions<'_>,
-    ) -> Result<DiskOutput> {
+    fn carry_out(&mut self, id: u64, submitted: &Submitted) -> Result<DiskOutput> {
         let sequence = self.tick();
         match &submitted.operation {
             DiskOperation::Open {
@@ -311,7 +315,7 @@ impl DiskState {
                 }
             }
             DiskOperation::Write { descriptor, .. } => {
-                self.complete_write(id, *descriptor, sequence, conditions)?;
+                self.complete_write(id, *descriptor, sequence)?;
             }
             DiskOperation::Read {
                 descriptor,
@@ -375,13 +379,7 @@ impl DiskState {
         Ok(opened)
     }
 
-    fn complete_write(
-        &mut self,
-        id: u64,
-        descriptor: u64,
-        sequence: u64,
-        conditions: &mut Conditions<'_>,
-    ) -> Result<()> {
+    fn complete_write(&mut self, id: u64, descriptor: u64, sequence: u64) -> Result<()> {
         let descriptor = &self.descriptors[&descriptor];
         let inode = self
             .inodes
@@ -397,7 +395,6 @@ impl DiskState {
             .units();
         let new_count = inode.missing_unit_count(units);
         if (self.used_unit_count + new_count) * UNIT > self.capacity_size {
-            conditions.counts.no_space += 1;
             inode.abandon_write(id);
             return Err(system_error(libc::ENOSPC));
         }
@@ -456,7 +453,7 @@ impl DiskState {
                 inode.size()
             );
             return Err(std::io::Error::new(
-                std::io::ErrorKind::FileTooLarge,
+                std::io::ErrorKind::InvalidData,
                 message,
             ));
         }
@@ -464,14 +461,30 @@ impl DiskState {
     }
 
     fn write_file(&mut self, path: &Path, contents: Bytes) -> Result<()> {
+        let entry = Inode::durable(&contents);
+        if (self.used_unit_count + entry.unit_count()) * UNIT > self.capacity_size {
+            return Err(system_error(libc::ENOSPC));
+        }
         let inode = self.new_id();
         let sequence = self.tick();
         self.names.set_file(path, inode, sequence)?;
-        let entry = Inode::durable(&contents);
         self.used_unit_count += entry.unit_count();
         self.inodes.insert(inode, entry);
         self.collect_unnamed();
         Ok(())
+    }
+
+    /// What an interrupted replacement of a small file leaves: a part of the new contents, aside.
+    fn leave_aside(&mut self, operation: &DiskOperation) {
+        if let DiskOperation::WriteFile { path, contents } = operation
+            && self.chance.coin()
+        {
+            let mut aside = path.clone().into_os_string();
+            aside.push(ASIDE_SUFFIX);
+            let size = self.chance.below(contents.len() as u64 + 1) as usize;
+            // On a full disk, or where the directory is gone, nothing is left.
+            let _ = self.write_file(Path::new(&aside), contents.slice(..size));
+        }
     }
 
     /// Forgets files without a name, a reader or a way back.
@@ -548,10 +561,14 @@ impl DiskState {
             }
         }
         let chance = &mut self.chance;
-        self.submitted.retain(|_, submitted| {
+        let given_up = self.submitted.extract_if(.., |_, submitted| {
             let is_of_file = submitted.operation.descriptor().is_some();
-            submitted.process != process || is_of_file || chance.coin()
+            submitted.process == process && !is_of_file && chance.coin()
         });
+        let given_up: Vec<Submitted> = given_up.map(|(_, submitted)| submitted).collect();
+        for submitted in given_up {
+            self.leave_aside(&submitted.operation);
+        }
         let closed = self
             .descriptors
             .iter()
@@ -573,8 +590,12 @@ impl DiskState {
             counts.torn_writes += inode.land_some(0..u64::MAX, chance, probability, sequence);
         }
         for (_, submitted) in std::mem::take(&mut self.submitted) {
-            if submitted.operation.descriptor().is_none() && survival.keeps(&mut self.chance) {
-                self.begin(submitted.operation);
+            if submitted.operation.descriptor().is_some() {
+                continue;
+            }
+            match survival.keeps(&mut self.chance) {
+                true => self.begin(submitted.operation),
+                false => self.leave_aside(&submitted.operation),
             }
         }
         self.descriptors.clear();
@@ -611,6 +632,11 @@ impl DiskState {
     /// Bytes that are used and that there are.
     pub(in crate::io::sim) fn usage(&self) -> (u64, u64) {
         (self.used_unit_count * UNIT, self.capacity_size)
+    }
+
+    /// Whether a path stands for something.
+    pub(in crate::io::sim) fn find(&self, path: &Path) -> Result<()> {
+        self.names.find(path).map(|_| ())
     }
 
     /// A file's contents as a process would read them, `None` if there is none.

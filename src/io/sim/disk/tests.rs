@@ -291,6 +291,36 @@ fn removed_directories_give_their_room_back() {
     assert_eq!(free[0], free[2]);
 }
 
+#[test]
+fn a_kill_may_leave_a_small_file_old_or_new_with_a_rest_aside() {
+    let mut left = BTreeSet::new();
+    for seed in 0..SEED_COUNT {
+        let sim = Simulation::new(SimOptions::with_seed(seed));
+        let submitted = Rc::new(Cell::new(false));
+        let killed = sim.start(HERE, 1, |reactor| {
+            let submitted = Rc::clone(&submitted);
+            async move {
+                let disk = reactor.disk();
+                disk.write_file(Path::new("/a"), vec![1]).await.unwrap();
+                disk.write_file(Path::new("/a"), vec![2]).detach();
+                reactor.yield_now().await;
+                reactor.yield_now().await;
+                submitted.set(true);
+                std::future::pending().await
+            }
+        });
+        sim.run_until(|_| submitted.get());
+        sim.kill(killed);
+        sim.run_for(Duration::from_secs(1));
+        let is_aside = sim.file_contents(HERE, Path::new("/a.tmp")).is_some();
+        left.insert((sim.file_contents(HERE, Path::new("/a")).unwrap(), is_aside));
+    }
+    assert_eq!(
+        left,
+        BTreeSet::from([(vec![1], false), (vec![1], true), (vec![2], false)])
+    );
+}
+
 /// Kills a process with a write in flight, starts another at once, and returns what that read first
 /// and what was there in the end.
 fn read_after_kill(seed: u64, lock: bool) -> (u8, u8, FaultCounts) {
@@ -535,8 +565,10 @@ fn a_full_disk_takes_overwrites_only() {
         write(&file, &disk, 2, 1).await.unwrap();
         assert_eq!(code(write(&file, &disk, 3, 1).await), Some(libc::ENOSPC));
         write(&file, &disk, 0, 2).await.unwrap();
+        let replaced = disk.write_file(Path::new("/d/small"), vec![1]).await;
+        assert_eq!(code(replaced), Some(libc::ENOSPC));
     });
-    assert_eq!(sim.fault_counts().no_space, 2);
+    assert_eq!(sim.fault_counts().no_space, 3);
 }
 
 #[test]
