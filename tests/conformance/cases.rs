@@ -67,6 +67,13 @@ pub(crate) fn writable() -> OpenOptions {
     }
 }
 
+/// Lets every task run that can.
+pub(crate) async fn settle(reactor: &Reactor) {
+    for _ in 0..20 {
+        reactor.yield_now().await;
+    }
+}
+
 /// A case from an async function of (Reactor, Context).
 macro_rules! case {
     ($shard_count:expr, $run:path) => {

@@ -9,4 +9,5 @@ mod net;
 mod sync;
 mod time;
 
+mod sim;
 mod uring;

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use ringlog::io::{Notify, Reactor, Semaphore, Task, oneshot};
 
-use crate::cases::{Case, Context, case};
+use crate::cases::{Case, Context, case, settle};
 
 pub(crate) fn cases() -> Vec<Case> {
     vec![
@@ -16,13 +16,6 @@ pub(crate) fn cases() -> Vec<Case> {
         case!(1, a_waiter_that_gives_up_lets_the_next_in),
         case!(1, a_oneshot_gives_its_value_or_its_end),
     ]
-}
-
-/// Lets every task run that can.
-async fn settle(reactor: &Reactor) {
-    for _ in 0..20 {
-        reactor.yield_now().await;
-    }
 }
 
 async fn a_task_gives_its_result_and_runs_without_its_handle(reactor: Reactor, _context: Context) {
@@ -95,16 +88,21 @@ async fn a_semaphore_serves_in_order(reactor: Reactor, _context: Context) {
             permit
         })
     };
-    let waiters = [wait(8), wait(1), wait(100)];
-    settle(&reactor).await;
+    let mut waiters = Vec::new();
+    for amount in [8, 1, 100] {
+        waiters.push(wait(amount));
+        settle(&reactor).await;
+    }
     assert_eq!(semaphore.waiter_count(), 3);
     assert!(served.borrow().is_empty(), "1 has overtaken 8");
     assert!(semaphore.try_acquire(1).is_none(), "1 has overtaken 8");
     drop(first);
     settle(&reactor).await;
     assert_eq!(*served.borrow(), [8, 1]);
-    let [eight, one, all] = waiters;
-    drop((eight.await, one.await));
+    let all = waiters.pop().expect("three of them");
+    for waiter in waiters {
+        drop(waiter.await);
+    }
     assert_eq!(all.await.amount(), 10, "more than there is counts as all");
     assert_eq!(semaphore.available(), 10);
     assert_eq!(*served.borrow(), [8, 1, 100]);
