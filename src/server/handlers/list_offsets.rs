@@ -17,6 +17,9 @@ use crate::server::dispatch::{Call, CloseReason, ReplyFuture};
 use crate::shard::{ListOffsetsItem, ListedOffset, TopicView};
 use crate::types::{ErrorCode, TopicIdPartition};
 
+/// From this version on an answer has the leader epoch.
+const LEADER_EPOCH_VERSION_MIN: i16 = 4;
+
 /// From this version on a client knows OFFSET_NOT_AVAILABLE.
 const OFFSET_NOT_AVAILABLE_VERSION_MIN: i16 = 5;
 
@@ -54,6 +57,9 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
                     && call.header.api_version < OFFSET_NOT_AVAILABLE_VERSION_MIN
                 {
                     offset.error = ErrorCode::LeaderNotAvailable;
+                }
+                if call.header.api_version < LEADER_EPOCH_VERSION_MIN {
+                    offset.leader_epoch = -1;
                 }
                 response(partition.partition_index, &offset)
             });
