@@ -36,6 +36,8 @@ pub use mesh::{Mesh, MeshBuilder};
 pub use net::{Accepted, Closer, Listener, Reader, Stream, Writer};
 pub use options::{ReactorOptions, StopSignal};
 pub use reactor::Reactor;
-pub use sync::{Notify, OneshotReceiver, OneshotSender, Permit, Semaphore, oneshot};
+pub use sync::{
+    Acquire, Notified, Notify, OneshotReceiver, OneshotSender, Permit, Semaphore, oneshot,
+};
 pub use task::Task;
 pub use uring::{Shards, StartError, available_cpus, preflight, start};

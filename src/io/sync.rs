@@ -1,7 +1,7 @@
 //! Waiting within one shard. Nothing here knows which executor it runs on.
 
 use std::cell::{Cell, RefCell};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -19,7 +19,8 @@ pub struct Notify {
 #[derive(Default)]
 struct NotifyInner {
     generation: Cell<u64>,
-    waiters: RefCell<Vec<Waker>>,
+    next_ticket: Cell<u64>,
+    waiters: RefCell<BTreeMap<u64, Waker>>,
 }
 
 impl Notify {
@@ -31,7 +32,7 @@ impl Notify {
     pub fn notify_all(&self) {
         self.inner.generation.set(self.inner.generation.get() + 1);
         let waiters = std::mem::take(&mut *self.inner.waiters.borrow_mut());
-        for waker in waiters {
+        for waker in waiters.into_values() {
             waker.wake();
         }
     }
@@ -41,28 +42,49 @@ impl Notify {
         Notified {
             inner: Rc::clone(&self.inner),
             since: self.inner.generation.get(),
+            ticket: None,
         }
     }
 }
 
-/// See [`Notify::notified`].
+/// See [`Notify::notified`]. Leaves nothing behind when it is dropped.
 pub struct Notified {
     inner: Rc<NotifyInner>,
     since: u64,
+    ticket: Option<u64>,
 }
 
 impl Future for Notified {
     type Output = ();
 
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if self.inner.generation.get() != self.since {
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let inner = Rc::clone(&self.inner);
+        if inner.generation.get() != self.since {
             return Poll::Ready(());
         }
-        let mut waiters = self.inner.waiters.borrow_mut();
-        if !waiters.iter().any(|waker| waker.will_wake(cx.waker())) {
-            waiters.push(cx.waker().clone());
+        let ticket = *self.ticket.get_or_insert_with(|| {
+            let ticket = inner.next_ticket.get();
+            inner.next_ticket.set(ticket + 1);
+            ticket
+        });
+        let mut waiters = inner.waiters.borrow_mut();
+        match waiters.get_mut(&ticket) {
+            Some(waker) => waker.clone_from(cx.waker()),
+            None => {
+                waiters.insert(ticket, cx.waker().clone());
+            }
         }
         Poll::Pending
+    }
+}
+
+impl Drop for Notified {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.ticket {
+            let waker = self.inner.waiters.borrow_mut().remove(&ticket);
+            // Dropping it can drop a task: not while the map is borrowed.
+            drop(waker);
+        }
     }
 }
 
