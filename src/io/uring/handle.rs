@@ -171,6 +171,8 @@ impl Handle {
     /// Waits until nothing is in flight any more: the kernel must not write into memory of an
     /// executor that has gone.
     pub(super) async fn settled(&self) {
+        // What was called last is a task that has not run yet.
+        self.sleep(SETTLE_POLL_INTERVAL).await;
         self.listeners_closed().await;
         while self.inner.in_flight.get() > 0 {
             self.sleep(SETTLE_POLL_INTERVAL).await;

@@ -17,7 +17,7 @@ use glommio::channels::shared_channel::{
 };
 use glommio::{GlommioError, ResourceType};
 
-use super::handle::Handle;
+use super::handle::{Handle, InFlight};
 use crate::io::{Notify, Task};
 use crate::types::ShardId;
 
@@ -140,7 +140,10 @@ impl<M: Send + 'static> UringMesh<M> {
             None => self.inbox.push(to.index(), message),
             Some(outbox) => {
                 if outbox.push(message) == Drain::Start {
-                    self.handle.spawn(Box::pin(drain(Rc::clone(outbox))));
+                    // What was pushed before the shard ends still arrives, if the peer takes it.
+                    let in_flight = self.handle.in_flight();
+                    self.handle
+                        .spawn(Box::pin(drain(Rc::clone(outbox), in_flight)));
                 }
             }
         }
@@ -217,7 +220,7 @@ impl<M: Send + 'static> Outbox<M> {
 }
 
 /// Moves an outbox into its ring as fast as there is room.
-async fn drain<M: Send + 'static>(outbox: Rc<Outbox<M>>) {
+async fn drain<M: Send + 'static>(outbox: Rc<Outbox<M>>, _in_flight: InFlight) {
     loop {
         let next = outbox.waiting.borrow_mut().pop_front();
         let Some(message) = next else {
@@ -307,5 +310,25 @@ async fn move_in<M: Send + 'static>(
             Some(message) => inbox.push(from, message),
             None => break,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_inbox_is_fair_between_senders() {
+        let inbox = Inbox::new(3);
+        for message in 0..100 {
+            inbox.push(1, message);
+        }
+        assert_eq!(inbox.pop(), Some((1, 0)));
+        inbox.push(0, 1000);
+        inbox.push(2, 2000);
+        inbox.push(2, 2001);
+        let order: Vec<_> = std::iter::from_fn(|| inbox.pop()).take(6).collect();
+        let expected = [(2, 2000), (0, 1000), (1, 1), (2, 2001), (1, 2), (1, 3)];
+        assert_eq!(order, expected);
     }
 }
