@@ -93,8 +93,8 @@ fn soak(spin_before_park: Duration, in_flight_count: u64) -> u64 {
         }
         assert!(
             seen_at.elapsed() < STALL,
-            "no message for {STALL:?} after {seen}: spin {spin_before_park:?}, {in_flight_count} in \
-             flight"
+            "no message for {STALL:?} after {seen}: \
+             spin {spin_before_park:?}, {in_flight_count} in flight"
         );
     }
     stop.store(true, Ordering::Relaxed);

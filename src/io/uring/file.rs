@@ -27,8 +27,8 @@ pub struct UringFile {
     handle: Handle,
     /// Always there, except while it is being dropped.
     file: Option<DmaFile>,
-    /// What this handle knows: at open, then by its own writes and cuts. glommio's own question goes
-    /// by the path, which may have been renamed.
+    /// What this handle knows: at open, then by its own writes and cuts. glommio would ask by the
+    /// path, which may have been renamed.
     size: Cell<u64>,
 }
 
@@ -121,7 +121,7 @@ impl UringFile {
                     return Err(Error::new(
                         ErrorKind::WouldBlock,
                         format!(
-                            "{} is still locked by another process after {patience:?}; stop it first",
+                            "{} is still locked after {patience:?}: stop the process that has it",
                             path.display()
                         ),
                     ));

@@ -2,8 +2,8 @@
 
 use glommio::io::DmaBuffer;
 
-/// Aligned, zeroed memory for one write. From the system's allocator, not from the ring's registered
-/// buffers: those are pinned and count against RLIMIT_MEMLOCK.
+/// Aligned, zeroed memory for one write. From the system's allocator, not from the ring's
+/// registered buffers: those are pinned and count against RLIMIT_MEMLOCK.
 pub struct DmaMemory {
     pub(super) buffer: DmaBuffer,
 }

@@ -1,5 +1,5 @@
-//! Messages between shards: a ring of bounded size for each ordered pair (glommio's shared channel),
-//! which wakes a sleeping executor through its eventfd.
+//! Messages between shards: a ring of bounded size for each ordered pair (glommio's shared
+//! channel), which wakes a sleeping executor through its eventfd.
 //!
 //! One task for each sender moves messages from its ring into the receiver's inbox. Polling all
 //! rings from one task instead would leave another waker in every idle ring each time, and glommio

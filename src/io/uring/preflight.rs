@@ -22,14 +22,14 @@ const RING_PARAMS_SIZE: usize = 120;
 #[derive(Debug, thiserror::Error)]
 pub enum PreflightError {
     #[error(
-        "the limit on locked memory (RLIMIT_MEMLOCK) is {hard} bytes and io_uring needs {MEMLOCK_MIN}: \
-         raise it, with `ulimit -l 1024`, LimitMEMLOCK=infinity in the systemd unit, or \
-         `docker run --ulimit memlock=-1`"
+        "the limit on locked memory (RLIMIT_MEMLOCK) is {hard} bytes and io_uring needs \
+         {MEMLOCK_MIN}: raise it, with `ulimit -l 1024`, LimitMEMLOCK=infinity in the systemd \
+         unit, or `docker run --ulimit memlock=-1`"
     )]
     LockedMemory { hard: u64 },
     #[error(
-        "the limit on open files (RLIMIT_NOFILE) is {hard} and at least {OPEN_FILES_MIN} are needed: \
-         raise it, with `ulimit -n 100000`, LimitNOFILE=1000000 in the systemd unit, or \
+        "the limit on open files (RLIMIT_NOFILE) is {hard} and at least {OPEN_FILES_MIN} are \
+         needed: raise it, with `ulimit -n 100000`, LimitNOFILE=1000000 in the systemd unit, or \
          `docker run --ulimit nofile=1000000`"
     )]
     OpenFiles { hard: u64 },

@@ -2,10 +2,10 @@
 //!
 //! glommio decides at the first direct open on a device, once per executor, whether the device can
 //! be polled: by reading the file that is being opened. From an empty file (or a hole) the kernel
-//! answers without asking the device, the probe says yes, and every later read of the executor fails
-//! with EOPNOTSUPP. So the first file is one of our own: nameless, in the directory of the file to
-//! be opened, with one written and synced unit, which is then read back. That read is also the
-//! self-test: a disk that cannot do it is found at start.
+//! answers without asking the device, the probe says yes, and every later read of the executor
+//! fails with EOPNOTSUPP. So the first file is one of our own: nameless, in the directory of the
+//! file to be opened, with one written and synced unit, which is then read back. That read is also
+//! the self-test: a disk that cannot do it is found at start.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Error, ErrorKind, Result, Write};

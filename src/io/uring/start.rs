@@ -48,7 +48,10 @@ pub enum StartError {
 pub enum ShardError {
     #[error("shard {shard} panicked: {message}")]
     Panicked { shard: ShardId, message: String },
-    #[error("shard {shard} was still running {} s after another one had panicked", PANIC_GRACE.as_secs())]
+    #[error(
+        "shard {shard} was still running {} s after another one had panicked",
+        PANIC_GRACE.as_secs()
+    )]
     LeftRunning { shard: ShardId },
 }
 

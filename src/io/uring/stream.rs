@@ -1,8 +1,8 @@
 //! Connections of a shard.
 //!
 //! Bytes go straight between the socket and the caller's memory with non-blocking calls; glommio
-//! only waits. One glommio stream serves both directions: it is borrowed within a poll, never across
-//! one, and keeps what waits for reading and for writing apart.
+//! only waits. One glommio stream serves both directions: it is borrowed within a poll, never
+//! across one, and keeps what waits for reading and for writing apart.
 
 use std::cell::RefCell;
 use std::future::poll_fn;
