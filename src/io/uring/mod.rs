@@ -28,8 +28,11 @@
 //! - A dropped `DmaFile` is closed by the executor's next turn, or never when there is none: ours
 //!   close at once, so that a lock is gone when the file is.
 
-// The one place that may: this is what the rest of the crate calls instead.
-#![allow(clippy::disallowed_methods, clippy::disallowed_types)]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_types,
+    reason = "what the rest of the crate calls instead"
+)]
 
 mod directory;
 mod errors;
