@@ -303,10 +303,6 @@ impl Leader {
 
     fn take_progress(&mut self, progress: Progress, log: &LogState, effects: &mut Vec<Effect>) {
         self.check_progress(progress, log);
-        if self.role == Role::Failed {
-            // What completes beside a failed write is not acknowledged any more.
-            return;
-        }
         self.progress = progress;
         while let Some(waiter) = self.waiting_for_write.pop_through(progress.written_end) {
             complete(waiter, log, effects);
@@ -327,6 +323,7 @@ impl Leader {
     }
 
     fn advance_high_watermark(&mut self, log: &LogState, effects: &mut Vec<Effect>) {
+        // Nor does a failed log commit what completes beside the write that failed.
         if self.role != Role::Leading {
             return;
         }

@@ -238,9 +238,6 @@ impl Model {
             written_end,
             durable_end,
         };
-        if self.role == Err(ErrorCode::KafkaStorageError) {
-            return;
-        }
         self.progress = progress;
         self.advance();
         self.step(Event::Progress(progress), Answers::new());
