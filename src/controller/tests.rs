@@ -151,10 +151,24 @@ fn defaults_come_from_the_broker() {
     assert!(image.config(&ConfigResource::topic("a")).is_none());
 }
 
+type Change = fn(NewTopic) -> NewTopic;
+
+/// Each topic, changed so, is refused with this code and message, and leaves no trace.
+fn check_refusals(cases: &[(&str, Change, ErrorCode, &str)]) {
+    let mut driven = Driven::new();
+    driven.created("there_is");
+    let before = driven.controller.image().clone();
+    for (name, change, error, message) in cases {
+        let topic = change(driven.topic(name));
+        let answer = driven.create_one(topic);
+        assert_eq!(answer, (*error, Some((*message).to_owned())), "{name}");
+    }
+    assert_eq!(*driven.controller.image(), before);
+}
+
 #[test]
-fn a_bad_topic_is_refused_with_kafkas_code_and_message() {
-    type Change = fn(NewTopic) -> NewTopic;
-    let cases: &[(&str, Change, ErrorCode, &str)] = &[
+fn a_bad_name_is_refused_with_kafkas_message() {
+    check_refusals(&[
         (
             "a/b",
             |t| t,
@@ -180,6 +194,12 @@ fn a_bad_topic_is_refused_with_kafkas_code_and_message() {
             ErrorCode::TopicAuthorizationFailed,
             "Authorization failed.",
         ),
+    ]);
+}
+
+#[test]
+fn bad_numbers_are_refused_with_kafkas_message() {
+    check_refusals(&[
         (
             "a",
             |mut t| {
@@ -226,6 +246,12 @@ fn a_bad_topic_is_refused_with_kafkas_code_and_message() {
             ErrorCode::PolicyViolation,
             "Excessively large number of partitions per request.",
         ),
+    ]);
+}
+
+#[test]
+fn bad_configs_are_refused_with_kafkas_message() {
+    check_refusals(&[
         (
             "a",
             |mut t| {
@@ -244,6 +270,12 @@ fn a_bad_topic_is_refused_with_kafkas_code_and_message() {
             ErrorCode::InvalidConfig,
             "Unknown topic config name: no.such.key",
         ),
+    ]);
+}
+
+#[test]
+fn a_bad_assignment_is_refused_with_kafkas_message() {
+    check_refusals(&[
         (
             "a",
             |mut t| {
@@ -293,16 +325,7 @@ fn a_bad_topic_is_refused_with_kafkas_code_and_message() {
             ErrorCode::InvalidReplicaAssignment,
             "The manual partition assignment includes the broker 7 more than once.",
         ),
-    ];
-    let mut driven = Driven::new();
-    driven.created("there_is");
-    let before = driven.controller.image().clone();
-    for (name, change, error, message) in cases {
-        let topic = change(driven.topic(name));
-        let answer = driven.create_one(topic);
-        assert_eq!(answer, (*error, Some((*message).to_owned())), "{name}");
-    }
-    assert_eq!(*driven.controller.image(), before);
+    ]);
 }
 
 #[test]

@@ -12,8 +12,8 @@
 //! - Only [`MetadataImage::apply`] changes an image, at start as in service; a record that does not
 //!   fit the image is corruption, and the process must stop rather than guess (KAFKA-14275).
 //! - A [`RegisterBroker`] bumps the leader epoch of every partition that the broker leads: what was
-//!   led under the old epoch was led by a process that is gone. One record, however many
-//! partitions.
+//!   led under the old epoch was led by a process that is gone. One record, whatever
+//!   their number.
 //! - A cloned image shares everything with the original; a change copies one topic and the map of
 //!   pointers to topics, and only if the old image is still held somewhere.
 
