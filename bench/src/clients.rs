@@ -5,7 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use ringlog::client::{Admin, Client, ClientError, ClientOptions, NewTopic};
+use ringlog::client::{Admin, Client, ClientError, ClientOptions, NewTopic, OffsetSpec};
 use ringlog::io::{self, Reactor, ReactorOptions};
 use ringlog::types::ErrorCode;
 
@@ -95,9 +95,18 @@ pub(crate) fn create_topic(
             } else {
                 created.map_err(failed)?;
             }
-            Ok(())
+            wait_for_leaders(&admin, &name, partition_count).await
         }
     })
+}
+
+/// A new topic's leaders can be named before they lead, and refuse for a moment: a run would begin
+/// with refused batches. ListOffsets is answered by leaders only, and repeated until it is.
+async fn wait_for_leaders(admin: &Admin, topic: &str, partition_count: usize) -> Result<()> {
+    let all = 0..i32::try_from(partition_count)?;
+    let specs: Vec<_> = all.map(|index| (index, OffsetSpec::Latest)).collect();
+    let offsets = admin.list_offsets(topic, &specs).await;
+    offsets.map(drop).map_err(failed)
 }
 
 async fn create(

@@ -69,7 +69,7 @@ pub(crate) fn run(args: &ConsumeArgs) -> Result<()> {
     let stopped = target.stop();
     let mut report = read?;
     stopped?;
-    report.host = host::facts(workspace.as_ref().map(Workspace::path));
+    report.host = Some(host::facts(workspace.as_ref().map(Workspace::path)));
     if args.report.raw_seconds > 0.0 {
         let duration = Duration::from_secs_f64(args.report.raw_seconds);
         report.loopback_mb_per_s = Some(raw::loopback_rate(duration)?);

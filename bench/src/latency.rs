@@ -17,7 +17,7 @@ use crate::interrupt::Interrupt;
 use crate::latency_log::{LatencyLog, LatencySummary};
 use crate::options::{AcksArg, LatencyArgs};
 use crate::payload::{PayloadHeader, PayloadWriter};
-use crate::produce::acks_text;
+use crate::produce::{acks_text, class_text};
 use crate::progress::Phase;
 use crate::raw::{self, DiskProbe};
 use crate::report::{self, LatencyReport};
@@ -90,11 +90,7 @@ fn measure_on(args: &LatencyArgs, target: &Target, interrupt: &Interrupt) -> Res
     };
     Ok(LatencyReport {
         broker: target.describe(),
-        class: args
-            .class
-            .map_or("of the broker's default".to_owned(), |class| {
-                format!("{class:?}")
-            }),
+        class: class_text(args.class, target),
         acks: acks_text(args.acks).to_owned(),
         record_size: args.record_size,
         acknowledged_us,

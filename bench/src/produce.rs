@@ -13,7 +13,7 @@ use crate::host::{self, CpuMeter};
 use crate::interrupt::Interrupt;
 use crate::latency_log::LatencyLog;
 use crate::load::{LoadPlan, LoadState, Watched, watch};
-use crate::options::{AcksArg, ProduceArgs, ReadingArgs, Verify};
+use crate::options::{AckClass, AcksArg, ProduceArgs, ReadingArgs, Verify};
 use crate::producer::{self, ProducePlan, Produced};
 use crate::progress::Phase;
 use crate::raw::{self, DiskProbe, RawReport};
@@ -277,11 +277,6 @@ impl Run<'_> {
         let elapsed_s = loaded.elapsed.as_secs_f64();
         let (records, bytes) = (loaded.records, loaded.bytes);
         let watched_s = watched.elapsed.as_secs_f64();
-        let class = match (self.args.class, target.is_embedded()) {
-            (Some(class), _) => format!("{class:?}"),
-            (None, true) => "P (the broker's default)".to_owned(),
-            (None, false) => "of the broker's default".to_owned(),
-        };
         let ended_by = if watched.is_interrupted {
             Some("Ctrl-C".to_owned())
         } else if loaded.is_full && self.args.records.is_none() {
@@ -291,7 +286,7 @@ impl Run<'_> {
         };
         ProduceReport {
             broker: target.describe(),
-            class,
+            class: class_text(self.args.class, target),
             settings: self.settings(),
             rate: RateReport::new(records, bytes, elapsed_s, &watched.windows),
             batch_us: loaded.batch.summary(),
@@ -321,6 +316,17 @@ impl Run<'_> {
             spread: args.spread,
             warmup_s: args.warmup_seconds,
         }
+    }
+}
+
+/// The class of a topic that was created with or without one.
+pub(crate) fn class_text(class: Option<AckClass>, target: &Target) -> String {
+    match (class, target) {
+        (Some(class), _) => format!("{class:?}"),
+        (None, Target::Embedded(embedded)) => {
+            format!("{:?} (the broker's default)", embedded.class())
+        }
+        (None, Target::External { .. }) => "not known (the broker's default)".to_owned(),
     }
 }
 

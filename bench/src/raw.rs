@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use ringlog::io::{Disk, File, IoClass, OpenOptions, Reactor, WriteBuffer};
-use ringlog::types::Monotonic;
 
 use crate::clients;
 use crate::latency_log::{LatencyLog, LatencySummary};
@@ -76,9 +75,7 @@ impl DiskProbe {
             let path = path.clone();
             async move {
                 let file = open(&reactor, &path).await?;
-                let started = reactor.now();
-                let size = write_around(&reactor, &file, Some(started + duration)).await?;
-                Ok(size as f64 / 1e6 / (reactor.now() - started).as_secs_f64())
+                write_around(&reactor, &file, Some(duration)).await
             }
         })
     }
@@ -141,31 +138,34 @@ fn filled(disk: &Disk, size: usize) -> WriteBuffer {
     buffer
 }
 
-/// Large writes from the start of the file: once through it, or round and round until `end`.
-/// Returns the bytes written.
-async fn write_around(reactor: &Reactor, file: &File, end: Option<Monotonic>) -> Result<u64> {
+/// Large writes from the start of the file: once through it, or round and round for a time. Returns
+/// MB/s.
+async fn write_around(reactor: &Reactor, file: &File, duration: Option<Duration>) -> Result<f64> {
+    let disk = reactor.disk();
+    let buffers: Vec<_> = (0..WRITE_DEPTH)
+        .map(|_| filled(&disk, WRITE_SIZE))
+        .collect();
+    let started = reactor.now();
+    let end = duration.map(|duration| started + duration);
     let next = Rc::new(Cell::new(0_u64));
-    let mut writers = Vec::with_capacity(WRITE_DEPTH);
-    for _ in 0..WRITE_DEPTH {
+    let writers = buffers.into_iter().map(|mut buffer| {
         let (own, file, next) = (reactor.clone(), file.clone(), Rc::clone(&next));
-        writers.push(reactor.spawn(async move {
-            let mut buffer = filled(&own.disk(), WRITE_SIZE);
+        reactor.spawn(async move {
             loop {
                 let at = next.get();
-                let is_over = end.map_or(at >= FILE_SIZE, |end| own.now() >= end);
-                if is_over {
+                if end.map_or(at >= FILE_SIZE, |end| own.now() >= end) {
                     return std::io::Result::Ok(());
                 }
                 next.set(at + WRITE_SIZE as u64);
                 let position = at % FILE_SIZE;
                 buffer = file.write_at(buffer, position, IoClass::Commit).await?;
             }
-        }));
-    }
-    for writer in writers {
+        })
+    });
+    for writer in writers.collect::<Vec<_>>() {
         writer.await.context("writing the probe's file")?;
     }
-    Ok(next.get())
+    Ok(next.get() as f64 / 1e6 / (reactor.now() - started).as_secs_f64())
 }
 
 /// MB/s of one TCP stream over the loopback interface, large writes, two threads.

@@ -122,7 +122,8 @@ pub(crate) struct ConsumeReport {
     pub(crate) cpu: CpuReport,
     pub(crate) faults: Faults,
     pub(crate) loopback_mb_per_s: Option<f64>,
-    pub(crate) host: HostFacts,
+    /// `None` in the report of a writing run, which has them.
+    pub(crate) host: Option<HostFacts>,
 }
 
 /// `bench latency`. All in us.
@@ -336,7 +337,7 @@ impl Display for ConsumeReport {
             (0, false) => line(f, "checked", "nothing but the count")?,
             _ => line(f, "WRONG", faults)?,
         }
-        host_lines(f, &self.host)
+        self.host.iter().try_for_each(|host| host_lines(f, host))
     }
 }
 

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use ringlog::config::BrokerConfig;
+use ringlog::config::{self, BrokerConfig};
 use ringlog::io::{StopSignal, available_cpus};
 use ringlog::server::Broker;
 
 use crate::host::BrokerCpu;
-use crate::options::BrokerArgs;
+use crate::options::{AckClass, BrokerArgs};
 
 /// A broker that can be connected to.
 pub(crate) enum Target {
@@ -25,6 +25,7 @@ pub(crate) struct Embedded {
     broker: Broker,
     address: String,
     config: Vec<String>,
+    class: AckClass,
 }
 
 impl Target {
@@ -101,6 +102,11 @@ impl Target {
 }
 
 impl Embedded {
+    /// The class of a topic that does not choose one.
+    pub(crate) fn class(&self) -> AckClass {
+        self.class
+    }
+
     fn start(args: &BrokerArgs, data: &Path, client_count: usize) -> Result<Embedded> {
         let mut config = Vec::new();
         let core_count = available_cpus().len();
@@ -118,12 +124,17 @@ impl Embedded {
         }
         overrides.extend(config.iter().cloned());
         let loaded = BrokerConfig::load(None, &overrides).context("the embedded broker")?;
+        let class = match loaded.topic_defaults.ack_class() {
+            config::AckClass::PowerSafe => AckClass::P,
+            config::AckClass::KillSafe => AckClass::K,
+        };
         let started = Broker::start(loaded, StopSignal::new());
         let broker = started.context("the embedded broker does not start")?;
         Ok(Embedded {
             address: broker.info().address.to_string(),
             broker,
             config,
+            class,
         })
     }
 }

@@ -15,6 +15,10 @@ fn check(sequences: &[u64], written: Option<u64>) -> Faults {
     checker.finish(&[4], written.as_ref())
 }
 
+/// Sequences in the order of their offsets, how many were written if that is known, and what is to
+/// be found.
+type Case = (&'static [u64], Option<u64>, (u64, u64, u64));
+
 /// lost, doubled, reordered
 fn counts(faults: &Faults) -> (u64, u64, u64) {
     assert_eq!(faults.damaged + faults.misplaced, 0);
@@ -23,7 +27,7 @@ fn counts(faults: &Faults) -> (u64, u64, u64) {
 
 #[test]
 fn what_is_wrong_is_told() {
-    let cases: [(&[u64], Option<u64>, (u64, u64, u64)); 11] = [
+    let cases: [Case; 11] = [
         (&[], None, (0, 0, 0)),
         (&[], Some(0), (0, 0, 0)),
         (&[0, 1, 2, 3], Some(4), (0, 0, 0)),
