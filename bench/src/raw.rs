@@ -45,8 +45,8 @@ impl RawReport {
     }
 }
 
-/// A file of already-written blocks to probe the disk with. It stays until the run is over: on a
-/// disk mounted with `discard`, removing it would disturb the run.
+/// A file of already-written blocks to probe the disk with. Dropping it removes the file; it stays
+/// until the load is over, since on a disk mounted with `discard` its removal would disturb.
 pub(crate) struct DiskProbe {
     path: PathBuf,
     duration: Duration,
@@ -112,6 +112,13 @@ impl DiskProbe {
                 Ok(log.summary())
             }
         })
+    }
+}
+
+impl Drop for DiskProbe {
+    fn drop(&mut self) {
+        // What is left goes with the run's directory.
+        let _ = std::fs::remove_file(&self.path);
     }
 }
 
