@@ -28,6 +28,8 @@ mod fetcher;
 mod options;
 mod producer;
 mod routing;
+#[cfg(test)]
+mod tests;
 
 pub use admin::{Admin, NewTopic, OffsetSpec, TopicResult};
 pub use backoff::Backoff;

@@ -63,7 +63,7 @@ pub(super) struct Queue {
     pub(super) batches: VecDeque<Batch>,
     next_number: u64,
     in_flight_count: usize,
-    /// Something failed: nothing is sent until nothing is in flight.
+    /// Something failed: one batch at a time until all that was sent before is acknowledged.
     has_failed: bool,
     /// A sequence was lost: a new epoch before the next batch.
     must_restart: bool,
@@ -78,8 +78,9 @@ struct Sequence {
     epoch: ProducerEpoch,
     /// Of the next batch that has none.
     next: i32,
-    /// Behind the last acknowledged batch.
+    /// Behind the last acknowledged batch, and the number of that.
     acknowledged: i32,
+    acknowledged_number: Option<u64>,
 }
 
 impl Queue {
@@ -97,6 +98,7 @@ impl Queue {
                 epoch: -1,
                 next: 0,
                 acknowledged: 0,
+                acknowledged_number: None,
             },
         }
     }
@@ -148,6 +150,7 @@ impl Queue {
             epoch,
             next: 0,
             acknowledged: 0,
+            acknowledged_number: None,
         };
         for batch in &mut self.batches {
             batch.producer = None;
@@ -157,9 +160,6 @@ impl Queue {
     /// The first batch, sealed and counted as in flight. The queue is [`Readiness::Ready`].
     pub(super) fn take(&mut self, now: Monotonic, is_idempotent: bool) -> (Batch, Bytes) {
         let mut batch = self.batches.pop_front().expect("a ready queue has a batch");
-        if self.in_flight_count == 0 {
-            self.has_failed = false;
-        }
         if is_idempotent && batch.producer.is_none() {
             batch.producer = Some(Producer {
                 id: self.sequence.id,
@@ -186,24 +186,31 @@ impl Queue {
     /// A batch in flight was acknowledged.
     pub(super) fn acknowledge(&mut self, batch: &Batch) {
         self.in_flight_count -= 1;
-        if !self.has_failed {
-            self.backoff.reset();
-        }
-        if let Some(producer) = batch.producer {
-            let after = sequence_after(producer.base_sequence, batch.record_count);
-            self.sequence.acknowledged = after;
+        self.backoff.reset();
+        let repeats = self
+            .batches
+            .front()
+            .is_some_and(|front| front.sent.is_some());
+        self.has_failed &= repeats || self.in_flight_count > 0;
+        let sequence = &mut self.sequence;
+        if let Some(producer) = batch.producer
+            && sequence.acknowledged_number < Some(batch.number)
+        {
+            sequence.acknowledged = sequence_after(producer.base_sequence, batch.record_count);
+            sequence.acknowledged_number = Some(batch.number);
         }
     }
 
     /// A batch in flight is to be sent again: it goes back to its place.
     pub(super) fn retry(&mut self, batch: Batch, must_restart: bool, reactor: &Reactor) {
         self.in_flight_count -= 1;
-        if !self.has_failed {
-            // Once for all that was in flight together.
-            self.retry_at = reactor.now() + self.backoff.next(reactor);
-        }
         self.has_failed = true;
         self.must_restart |= must_restart;
+        let now = reactor.now();
+        if self.retry_at <= now {
+            // Once for all that failed together.
+            self.retry_at = now + self.backoff.next(reactor);
+        }
         let place = self
             .batches
             .partition_point(|waiting| waiting.number < batch.number);

@@ -16,8 +16,10 @@
 //! # Non-obvious
 //! - A batch gets its sequence when it is sent first and keeps it in every repetition: that is what
 //!   lets the broker tell a repetition from a new batch.
-//! - After any failure a partition sends nothing until everything that it has in flight is
-//!   answered; what failed is back in its deque in order by then.
+//! - After any failure a partition waits until everything that it has in flight is answered; what
+//!   failed is back in its deque in order by then. Repetitions go one at a time: five new batches
+//!   behind a repetition would push it out of what the broker remembers, and it could no longer be
+//!   told from a gap.
 //! - When a batch with a sequence is given up (delivery timeout, fatal error) the broker may or may
 //!   not have it, so no sequence can follow: the partition starts again at 0 under a new epoch
 //!   (KIP-360). Epochs are the broker's per partition, so the others go on under theirs.
