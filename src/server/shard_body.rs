@@ -102,7 +102,7 @@ async fn start(
     let listener = listen(reactor, &plan.config).await?;
     let address = listener.local_address();
     let opened = shard.open_all(address).await?;
-    shard.start_servers(&opened.cluster_id, address);
+    shard.start_servers(&opened.cluster_id, address).await;
     serve_connections(
         reactor,
         plan,

@@ -173,6 +173,7 @@ impl Shard {
     /// Registers who handles this shard's server events.
     pub fn on_server_event(&self, handler: ServerHandler) {
         *self.core.server.borrow_mut() = Some(handler);
+        self.core.lifecycle.notify_all();
     }
 }
 
@@ -235,19 +236,8 @@ async fn receive_messages(core: Rc<Core>) {
             }
             Message::Connection(accepted) => {
                 let server = core.server.borrow().clone();
-                if let Some(server) = server {
-                    server(ServerEvent::Connection(accepted));
-                }
-            }
-            Message::StartServer {
-                cluster_id,
-                address,
-            } => {
-                *core.server_start.borrow_mut() = Some(ServerStart {
-                    cluster_id,
-                    address,
-                });
-                core.lifecycle.notify_all();
+                let server = server.expect("shard 0 accepts when every shard serves");
+                server(ServerEvent::Connection(accepted));
             }
             Message::End => {
                 core.has_ended.set(true);

@@ -82,21 +82,19 @@ impl Shard {
         })
     }
 
-    /// On shard 0: lets the other shards serve connections.
-    pub fn start_servers(&self, cluster_id: &Arc<str>, address: SocketAddr) {
-        for shard in self
-            .core
-            .shard_ids()
-            .filter(|&shard| shard != self.core.reactor.shard())
-        {
-            let cluster_id = Arc::clone(cluster_id);
-            self.core.peers.tell(
-                shard,
-                Message::StartServer {
-                    cluster_id,
-                    address,
-                },
-            );
+    /// On shard 0: lets the other shards serve connections, and waits until they do.
+    pub async fn start_servers(&self, cluster_id: &Arc<str>, address: SocketAddr) {
+        let here = self.core.reactor.shard();
+        let others = self.core.shard_ids().filter(|&shard| shard != here);
+        let asked = others.map(|shard| {
+            let start = ServerStart {
+                cluster_id: Arc::clone(cluster_id),
+                address,
+            };
+            self.core.ask(shard, Request::StartServer(start))
+        });
+        for started in asked.collect::<Vec<_>>() {
+            let _ = started.await;
         }
     }
 
@@ -301,6 +299,10 @@ pub(super) fn start(core: &Rc<Core>, to: ReplyTo, request: Request) {
             Request::ApplyImage { image, delta } => {
                 Reply::Applied(serving.apply_image(image, &delta).await)
             }
+            Request::StartServer(start) => {
+                start_server(&serving, start).await;
+                Reply::ServerStarted
+            }
             Request::DrainConnections => {
                 drain(&serving).await;
                 Reply::Drained
@@ -316,6 +318,19 @@ pub(super) fn start(core: &Rc<Core>, to: ReplyTo, request: Request) {
         serving.answer(to, reply);
     };
     core.reactor.spawn(serve).detach();
+}
+
+/// Lets this shard's server part start, and waits until it takes connections.
+async fn start_server(core: &Core, start: ServerStart) {
+    *core.server_start.borrow_mut() = Some(start);
+    core.lifecycle.notify_all();
+    loop {
+        let changed = core.lifecycle.notified();
+        if core.server.borrow().is_some() || core.has_ended.get() {
+            return;
+        }
+        changed.await;
+    }
 }
 
 async fn drain(core: &Core) {

@@ -1,12 +1,12 @@
 //! What shards say to each other, and the items of requests for partitions.
 
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
 use super::error::ShardError;
+use super::lifecycle::ServerStart;
 use super::replica::ProduceOutcome;
 use crate::batch::ValidatedBatch;
 use crate::controller::{ControllerReply, ControllerRequest};
@@ -37,11 +37,6 @@ pub(super) enum Message {
     },
     /// A connection for the receiving shard to serve.
     Connection(Accepted),
-    /// The broker serves clients from now on.
-    StartServer {
-        cluster_id: Arc<str>,
-        address: SocketAddr,
-    },
     /// The last message: the receiving shard ends.
     End,
 }
@@ -69,6 +64,8 @@ pub(super) enum Request {
         image: Arc<MetadataImage>,
         delta: Arc<MetadataDelta>,
     },
+    /// The broker serves clients from now on.
+    StartServer(ServerStart),
     DrainConnections,
     CheckpointEntries,
     StopLogs,
@@ -83,6 +80,8 @@ pub(super) enum Reply {
     /// How many partitions the shard owns.
     Opened(Result<usize, ShardError>),
     Applied(Result<(), ShardError>),
+    /// The shard takes connections.
+    ServerStarted,
     Drained,
     CheckpointEntries(Vec<CheckpointEntry>),
     Stopped(Result<Vec<CheckpointEntry>, ShardError>),
