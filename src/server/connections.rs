@@ -65,6 +65,7 @@ struct Inner {
     next: Cell<u64>,
     open: RefCell<BTreeMap<u64, Rc<ConnectionState>>>,
     draining: Cell<bool>,
+    drain_begun: Notify,
     changed: Notify,
 }
 
@@ -81,6 +82,7 @@ impl Connections {
                 next: Cell::new(0),
                 open: RefCell::new(BTreeMap::new()),
                 draining: Cell::new(false),
+                drain_begun: Notify::new(),
                 changed: Notify::new(),
             }),
         }
@@ -103,6 +105,7 @@ impl Connections {
     /// that have not after `deadline`.
     pub(super) async fn drain(&self, reactor: &Reactor, deadline: Duration) {
         self.inner.draining.set(true);
+        self.inner.drain_begun.notify_all();
         for state in self.inner.open.borrow().values() {
             state.stop_reading();
         }
@@ -111,6 +114,17 @@ impl Connections {
                 tracing::warn!(peer = %state.peer, "closed at stop: its answers could not be sent");
                 state.close();
             }
+        }
+    }
+
+    /// Completes when the broker stops: who waits for more answers with what there is.
+    pub(super) async fn stopping(&self) {
+        loop {
+            let begun = self.inner.drain_begun.notified();
+            if self.inner.draining.get() {
+                return;
+            }
+            begun.await;
         }
     }
 

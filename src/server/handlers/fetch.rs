@@ -5,6 +5,8 @@
 //! wake this core when a partition has more. A first batch that is larger than every limit is
 //! returned all the same (KIP-74). From v13 on topics are named by id.
 //!
+//! A stop of the broker ends every wait: the answer is what there is.
+//!
 //! Left out: incremental sessions (KIP-227): every answer has session id 0, by which a client knows
 //! that it must send full requests; followers (replica ids), and read_committed's aborted
 //! transactions, of which there are none.
@@ -13,6 +15,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_lite::future;
 
 use crate::metrics::Stage;
 use crate::protocol::messages::FetchRequest;
@@ -109,7 +112,11 @@ async fn read_enough(
             }
             FetchStep::Wait => {
                 let left = deadline.since(reactor.now());
-                match reactor.timeout(left, wait.woken()).await {
+                let woken = future::or(async { Some(wait.woken().await) }, async {
+                    call.node.connections.stopping().await;
+                    None
+                });
+                match reactor.timeout(left, woken).await.flatten() {
                     Some(owner) => delayed.on_wake(reactor.now(), owner),
                     None => delayed.on_deadline(reactor.now().max(deadline)),
                 }
