@@ -1,0 +1,119 @@
+//! Restarts: everything is still there, with whatever number of shards.
+
+use std::path::Path;
+
+use crate::broker::{TestBroker, directory};
+use crate::process::BrokerProcess;
+use crate::records::batch;
+use crate::topics::{Topic, create, end_offset, produce, values};
+use crate::wire::Wire;
+
+fn fill(wire: &mut Wire, topic: &Topic, round: usize) {
+    for partition in 0..7 {
+        produce(
+            wire,
+            topic,
+            partition,
+            &batch(&[format!("{partition} {round}")]),
+        );
+    }
+}
+
+fn check(wire: &mut Wire, topic: &Topic, rounds: usize) {
+    for partition in 0..7 {
+        let expected: Vec<_> = (0..rounds)
+            .map(|round| format!("{partition} {round}"))
+            .collect();
+        assert_eq!(values(wire, topic, partition), expected);
+    }
+}
+
+#[test]
+fn the_number_of_shards_may_change() {
+    let mut broker = TestBroker::start(&["shards=1"]);
+    let topics = ["a", "b"].map(|name| create(&mut broker.connect(), name, 7, &[]));
+    for (round, shards) in ["shards=3", "shards=2", "shards=1"].into_iter().enumerate() {
+        for topic in &topics {
+            fill(&mut broker.connect(), topic, round);
+        }
+        broker.restart(&[shards]);
+        for topic in &topics {
+            check(&mut broker.connect(), topic, round + 1);
+        }
+    }
+}
+
+#[test]
+fn the_number_of_shards_may_change_after_kill_9() {
+    let directory = directory();
+    let mut broker = BrokerProcess::start(directory.path(), &["shards=1"]);
+    let topic = create(&mut broker.connect(), "t", 7, &[]);
+    for (round, shards) in ["shards=3", "shards=2"].into_iter().enumerate() {
+        fill(&mut broker.connect(), &topic, round);
+        broker.kill();
+        broker = BrokerProcess::start(directory.path(), &[shards]);
+        check(&mut broker.connect(), &topic, round + 1);
+    }
+}
+
+#[test]
+fn acknowledged_in_class_k_survives_kill_9_too() {
+    let directory = directory();
+    let mut broker = BrokerProcess::start(directory.path(), &["log.flush.before.ack=false"]);
+    let topic = create(&mut broker.connect(), "t", 7, &[]);
+    for round in 0..5 {
+        fill(&mut broker.connect(), &topic, round);
+    }
+    broker.kill();
+    let broker = BrokerProcess::start(directory.path(), &[]);
+    check(&mut broker.connect(), &topic, 5);
+}
+
+/// The files of a partition, by their names' endings.
+fn files(directory: &Path, partition: &str, ending: &str) -> usize {
+    let entries = std::fs::read_dir(directory.join(partition)).unwrap();
+    let names = entries.map(|entry| entry.unwrap().file_name());
+    let of_ending = names.filter(|name| name.to_string_lossy().ends_with(ending));
+    of_ending.count()
+}
+
+#[test]
+fn many_segments_come_back_and_go_on() {
+    let mut broker = TestBroker::start(&[]);
+    let topic = create(
+        &mut broker.connect(),
+        "t",
+        1,
+        &[("segment.bytes", "1048576")],
+    );
+    let value = |index: i64| format!("{index} {}", "x".repeat(100_000));
+    for round in 0..3 {
+        let mut wire = broker.connect();
+        for index in round * 20..(round + 1) * 20 {
+            let offset = produce(&mut wire, &topic, 0, &batch(&[value(index)]));
+            assert_eq!(offset, index);
+        }
+        drop(wire);
+        broker.restart(&[]);
+        let stored = values(&mut broker.connect(), &topic, 0);
+        let expected: Vec<_> = (0..(round + 1) * 20).map(value).collect();
+        assert!(stored == expected, "round {round}: {} values", stored.len());
+    }
+    assert!(files(broker.directory(), "t-0", ".log") > 3);
+    let indexes = files(broker.directory(), "t-0", ".index");
+    assert!(indexes >= files(broker.directory(), "t-0", ".log"));
+}
+
+#[test]
+fn an_unused_topic_is_there_after_kill_9() {
+    let directory = directory();
+    let mut broker = BrokerProcess::start(directory.path(), &[]);
+    let topic = create(&mut broker.connect(), "t", 3, &[]);
+    broker.kill();
+    let broker = BrokerProcess::start(directory.path(), &[]);
+    let mut wire = broker.connect();
+    for partition in 0..3 {
+        assert_eq!(end_offset(&mut wire, &topic, partition), 0);
+        produce(&mut wire, &topic, partition, &batch(&["x"]));
+    }
+}
