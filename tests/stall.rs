@@ -2,6 +2,11 @@
 //! executor that parks with work in its queue, or loses a wake-up, stops here for good; a blip of
 //! some milliseconds is no failure. See the notes in `ringlog::io::uring`.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "it watches the reactors from outside"
+)]
+
 use std::hint::black_box;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
