@@ -10,10 +10,10 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use glommio::TaskQueueHandle;
 use nix::libc;
 
 use super::memory::DmaMemory;
+use super::tasks::Tasks;
 use crate::io::{Notify, Semaphore};
 use crate::types::{Monotonic, ShardId, Timestamp};
 
@@ -21,6 +21,8 @@ use crate::types::{Monotonic, ShardId, Timestamp};
 const YIELD: Duration = Duration::from_micros(1);
 /// How often an ending shard looks whether its last operations are over.
 const SETTLE_POLL_INTERVAL: Duration = Duration::from_micros(100);
+/// How often tasks that were started by the end of others are ended too.
+const WIND_UP_ROUNDS_MAX: usize = 10;
 
 /// The reactor of one shard, on the real machine. Stays on its thread.
 #[derive(Clone)]
@@ -34,6 +36,7 @@ struct HandleInner {
     /// One for all shards that were started together, so that their times compare.
     epoch: Instant,
     background: Semaphore,
+    tasks: Tasks,
     in_flight: Rc<Cell<usize>>,
     listeners_closing: Rc<Cell<usize>>,
     primed_devices: RefCell<BTreeSet<u64>>,
@@ -75,6 +78,7 @@ impl Handle {
                 shard_count,
                 epoch,
                 background: Semaphore::new(background_bytes_in_flight_max),
+                tasks: Tasks::default(),
                 in_flight: Rc::default(),
                 listeners_closing: Rc::default(),
                 primed_devices: RefCell::default(),
@@ -123,9 +127,7 @@ impl Handle {
     }
 
     pub(in crate::io) fn spawn(&self, future: Pin<Box<dyn Future<Output = ()>>>) {
-        glommio::spawn_local_into(future, TaskQueueHandle::default())
-            .expect("the default queue is always there")
-            .detach();
+        self.inner.tasks.spawn(future);
     }
 
     pub(in crate::io) fn background_budget(&self) -> Semaphore {
@@ -168,13 +170,20 @@ impl Handle {
         }
     }
 
-    /// Waits until nothing is in flight any more: the kernel must not write into memory of an
-    /// executor that has gone.
-    pub(super) async fn settled(&self) {
+    /// Brings the shard to its end: waits until nothing is in flight any more (the kernel must not
+    /// write into memory of an executor that has gone), then drops the tasks that are left.
+    pub(super) async fn wind_up(&self) {
         // What was called last is a task that has not run yet.
         self.sleep(SETTLE_POLL_INTERVAL).await;
         self.listeners_closed().await;
-        while self.inner.in_flight.get() > 0 {
+        for _ in 0..WIND_UP_ROUNDS_MAX {
+            while self.inner.in_flight.get() > 0 {
+                self.sleep(SETTLE_POLL_INTERVAL).await;
+            }
+            // In the same turn: no task can begin anything in between.
+            if !self.inner.tasks.give_up() {
+                break;
+            }
             self.sleep(SETTLE_POLL_INTERVAL).await;
         }
     }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `preflight` | what the kernel and the limits must allow, checked before anything starts |
 //! | `start` | the threads, their placement, their end |
-//! | `handle` | clocks, timers, tasks, randomness, blocking calls |
+//! | `handle`, `tasks` | clocks, timers, tasks, randomness, blocking calls |
 //! | `memory` | aligned, zeroed memory for one write |
 //! | `file`, `primer` | files opened for direct IO |
 //! | `directory`, `facts` | names, small files, locks, what the disk says of itself |
@@ -25,6 +25,7 @@
 //!   when the name is renamed meanwhile; this one cannot be.
 //! - The first direct open on a device decides, per executor, whether reads are polled, by a trial
 //!   read that lies when the file is empty: see `primer`.
+//! - A task that waits when its executor ends is never dropped; ours are, with what they hold.
 //! - A dropped `DmaFile` is closed by the executor's next turn, or never when there is none: ours
 //!   close at once, so that a lock is gone when the file is.
 
@@ -46,6 +47,9 @@ mod preflight;
 mod primer;
 mod start;
 mod stream;
+mod tasks;
+#[cfg(test)]
+mod tests;
 
 pub use directory::UringFileLock;
 pub use file::UringFile;

@@ -171,7 +171,7 @@ where
                 side: Side::Uring(handle.clone()),
             };
             let result = body(reactor).await;
-            handle.settled().await;
+            handle.wind_up().await;
             result
         })
     }));
