@@ -122,3 +122,31 @@ def odd(partition_count):
         for partition in range(partition_count)
         for record in records
     ]
+
+
+def check_that_compare_sees():
+    """`compare` passes what is equal and refuses each way in which it can be wrong."""
+    written = [record for record in odd(2) if len(record.value or b"") < 100_000]
+    read = [
+        replace(record, offset=offset, timestamp=record.timestamp or 1)
+        for records in by_partition(written).values() for offset, record in enumerate(records)
+    ]
+    see = lambda record: replace(record, offset=None)
+    compare(written, read, see)
+    last = read[-1]
+    wrong = {
+        "missing": read[:-1],
+        "twice": [*read, replace(last, offset=last.offset + 1)],
+        "a gap": [*read[:-1], replace(last, offset=last.offset + 1)],
+        "swapped": [replace(read[1], offset=0), replace(read[0], offset=1), *read[2:]],
+        "null for empty": [replace(read[0], value=b""), *read[1:]],
+        "a time": [*read[:-1], replace(last, timestamp=last.timestamp + 1)],
+        "a header": [replace(read[0], headers=(("x", None),)), *read[1:]],
+        "another partition": [replace(record, partition=0) for record in read],
+    }
+    for name, spoilt in wrong.items():
+        try:
+            compare(written, spoilt, see)
+        except Mismatch:
+            continue
+        raise AssertionError(f"the comparison does not see: {name}")
