@@ -186,7 +186,10 @@ impl Checker {
                 } = source;
                 let last = end - 1;
                 self.faults.describe(|| {
-                    format!("partition {partition}: records {first} to {last} of producer {producer} are lost")
+                    format!(
+                        "partition {partition}: records {first} to {last} of producer {producer} \
+                         are lost"
+                    )
                 });
             }
         }
