@@ -130,8 +130,8 @@ pub(crate) enum BrokerCpu {
 pub(crate) struct CpuMeter {
     broker: BrokerCpu,
     ticks_per_second: f64,
-    /// Ticks by thread as last seen, and whether it is the broker's.
-    threads: BTreeMap<i32, (u64, bool)>,
+    /// Ticks by thread as last seen.
+    threads: BTreeMap<i32, u64>,
     broker_ticks: u64,
     client_ticks: u64,
 }
@@ -173,13 +173,14 @@ impl CpuMeter {
             let Some(ticks) = ticks_of(&format!("/proc/self/task/{thread}/stat")) else {
                 continue;
             };
-            let (before, is_broker) = match self.threads.get(&thread) {
-                // The number of a thread that has ended was given to a new one.
-                Some(&(before, is_broker)) if before <= ticks => (before, is_broker),
-                _ => (0, self.is_broker(thread)),
-            };
-            self.threads.insert(thread, (ticks, is_broker));
-            match is_broker {
+            // Less than before: the number of a thread that has ended was given to a new one.
+            let known = self.threads.insert(thread, ticks);
+            let before = known.filter(|&before| before <= ticks).unwrap_or(0);
+            if ticks == before {
+                continue;
+            }
+            // Asked each time: a new thread has its parent's name for a moment.
+            match self.is_broker(thread) {
                 true => self.broker_ticks += ticks - before,
                 false => self.client_ticks += ticks - before,
             }
