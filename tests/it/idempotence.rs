@@ -1,12 +1,14 @@
 //! Idempotent producers: a retry is answered with the original offset, a gap is an error.
 
+use nix::sys::signal::Signal;
 use ringlog::types::ErrorCode::{self, InvalidProducerEpoch, OutOfOrderSequenceNumber};
 
 use crate::broker::{TestBroker, directory};
 use crate::process::BrokerProcess;
 use crate::records::{batch, sequenced};
 use crate::topics::{
-    ACKS_ALL, PRODUCE_VERSION, Topic, code, create, new_producer, produce, produce_in, values,
+    ACKS_ALL, PRODUCE_VERSION, Topic, code, create, end_offset, new_producer, produce, produce_in,
+    values,
 };
 use crate::wire::Wire;
 
@@ -172,6 +174,31 @@ fn retries_are_known_after_kill_9() {
     broker.kill();
     let broker = BrokerProcess::start(directory.path(), &[]);
     go_on(&mut broker.connect(), &topic, producer);
+}
+
+#[test]
+fn retries_are_known_across_segments() {
+    let directory = directory();
+    let mut broker = BrokerProcess::start(directory.path(), &[]);
+    let mut wire = broker.connect();
+    let topic = create(&mut wire, "t", 1, &[("segment.bytes", "1048576")]);
+    let producer = new_producer(&mut wire);
+    // Two fit a segment.
+    let records = |sequence| sequenced(producer, sequence, &["x".repeat(400_000)]);
+    for sequence in 0..8 {
+        produce(&mut wire, &topic, 0, &records(sequence));
+    }
+    for signal in [Signal::SIGKILL, Signal::SIGTERM, Signal::SIGKILL] {
+        broker.signal(signal);
+        broker.wait();
+        broker = BrokerProcess::start(directory.path(), &[]);
+        let mut wire = broker.connect();
+        for sequence in 8 - BATCHES_REMEMBERED..8 {
+            let offset = produce(&mut wire, &topic, 0, &records(sequence));
+            assert_eq!(offset, i64::from(sequence), "after {signal}");
+        }
+        assert_eq!(end_offset(&mut wire, &topic, 0), 8);
+    }
 }
 
 #[test]

@@ -31,6 +31,19 @@ pub(crate) struct Failed {
     pub(crate) stderr: String,
 }
 
+impl Failed {
+    /// It failed with one sentence, and that says all of `told`.
+    pub(crate) fn check(&self, told: &[&str]) {
+        let Failed { code, stderr } = self;
+        assert_eq!(*code, Some(1), "{stderr}");
+        let lines: Vec<&str> = stderr.lines().collect();
+        assert_eq!(lines.len(), 1, "not one sentence: {stderr}");
+        for told in told {
+            assert!(stderr.contains(told), "nothing about {told:?}: {stderr}");
+        }
+    }
+}
+
 fn command(directory: &Path, more: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ringlog"));
     command.arg("start").stdin(Stdio::null());

@@ -51,11 +51,79 @@ fn swapped_offset_deltas() -> Bytes {
     })
 }
 
-/// What is in the batch, and what the answer may be.
-fn bad_batches() -> Vec<(&'static str, Bytes, Vec<ErrorCode>)> {
+/// What a batch is like, and the batch.
+type Bad = (&'static str, Bytes);
+
+/// Answered with INVALID_RECORD for what the header says.
+fn bad_headers() -> Vec<Bad> {
     let sound = batch(&["a", "b", "c"]);
-    let only = |error: ErrorCode| vec![error];
-    let corrupt = || vec![CorruptMessage, InvalidRecord];
+    let byte = |position, value| changed(&sound, set(position, value));
+    let number = |position, value| changed(&sound, put(position, value));
+    let both_large = changed(&sound, |batch| {
+        put(RECORD_COUNT, i32::MAX)(batch);
+        put(LAST_OFFSET_DELTA, i32::MAX - 1)(batch);
+    });
+    vec![
+        ("magic 0", byte(MAGIC, 0)),
+        ("magic 1", byte(MAGIC, 1)),
+        ("count too large", number(RECORD_COUNT, 4)),
+        ("count too small", number(RECORD_COUNT, 2)),
+        ("count 0", number(RECORD_COUNT, 0)),
+        ("count -1", number(RECORD_COUNT, -1)),
+        ("count 2^31-1", number(RECORD_COUNT, i32::MAX)),
+        ("last delta 3", number(LAST_OFFSET_DELTA, 3)),
+        ("last delta 1", number(LAST_OFFSET_DELTA, 1)),
+        ("last delta -1", number(LAST_OFFSET_DELTA, -1)),
+        ("count 2^31-1 and delta to match", both_large),
+        ("base offset 7", byte(7, 7)),
+        ("control batch", byte(ATTRIBUTES_LOW, 0x20)),
+        ("id, no sequence", sequenced((4242, 0), -1, &["a"])),
+    ]
+}
+
+/// Answered with INVALID_RECORD for what is there, or is not.
+fn bad_contents() -> Vec<Bad> {
+    let sound = batch(&["a", "b", "c"]);
+    vec![
+        ("two batches", [&sound[..], &sound[..]].concat().into()),
+        ("no records", Bytes::new()),
+        ("half a batch", sound.slice(..sound.len() / 2 + 20)),
+        ("half a header", sound.slice(..20)),
+        ("swapped offset deltas", swapped_offset_deltas()),
+    ]
+}
+
+/// Answered with CORRUPT_MESSAGE.
+fn corrupt_batches() -> Vec<Bad> {
+    let sound = batch(&["a", "b", "c"]);
+    let flipped = |position: usize| {
+        let mut bytes = sound.to_vec();
+        bytes[position] ^= 1;
+        Bytes::from(bytes)
+    };
+    vec![
+        ("magic 3", changed(&sound, set(MAGIC, 3))),
+        ("bad CRC", flipped(17)),
+        ("a flipped bit", flipped(sound.len() - 1)),
+    ]
+}
+
+/// Answered with INVALID_RECORD or CORRUPT_MESSAGE; Kafka's -1 is not copied.
+fn undecodable_batches(version: i16) -> Vec<Bad> {
+    let mut bad = vec![
+        ("broken gzip", undecodable(Codec::Gzip)),
+        ("broken snappy", undecodable(Codec::Snappy)),
+        ("broken lz4", undecodable(Codec::Lz4)),
+        ("codec 5", changed(&batch(&["a"]), set(ATTRIBUTES_LOW, 5))),
+    ];
+    if version >= ZSTD_VERSION_MIN {
+        bad.push(("broken zstd", undecodable(Codec::Zstd)));
+    }
+    bad
+}
+
+/// What a Produce of `version` refuses, and with what.
+fn bad_batches(version: i16) -> Vec<(Bad, Vec<ErrorCode>)> {
     let transactional = BatchOptions {
         producer: Some(Producer {
             id: 1,
@@ -65,132 +133,31 @@ fn bad_batches() -> Vec<(&'static str, Bytes, Vec<ErrorCode>)> {
         is_transactional: true,
         ..BatchOptions::default()
     };
-    let mut bad_crc = sound.to_vec();
-    bad_crc[17] ^= 1;
-    let mut flipped = sound.to_vec();
-    *flipped.last_mut().unwrap() ^= 1;
-    vec![
+    let transactional = of_values(transactional, &["x"]);
+    let large = batch(&["x".repeat(3000)]);
+    let ahead = timed(&[now() + 7_200_000], Codec::None);
+    let error = TransactionalIdAuthorizationFailed;
+    let mut all = vec![
+        (("too large", large), vec![MessageTooLarge]),
+        (("two hours ahead", ahead), vec![InvalidTimestamp]),
+        (("transactional", transactional), vec![error]),
+    ];
+    if version < ZSTD_VERSION_MIN {
+        let zstd = ("zstd too early", compressed(&["a"], Codec::Zstd));
+        all.push((zstd, vec![UnsupportedCompressionType]));
+    }
+    for (group, errors) in [
+        (bad_headers(), vec![InvalidRecord]),
+        (bad_contents(), vec![InvalidRecord]),
+        (corrupt_batches(), vec![CorruptMessage]),
         (
-            "magic 0",
-            changed(&sound, set(MAGIC, 0)),
-            only(InvalidRecord),
+            undecodable_batches(version),
+            vec![InvalidRecord, CorruptMessage],
         ),
-        (
-            "magic 1",
-            changed(&sound, set(MAGIC, 1)),
-            only(InvalidRecord),
-        ),
-        (
-            "magic 3",
-            changed(&sound, set(MAGIC, 3)),
-            only(CorruptMessage),
-        ),
-        (
-            "count too large",
-            changed(&sound, put(RECORD_COUNT, 4)),
-            only(InvalidRecord),
-        ),
-        (
-            "count too small",
-            changed(&sound, put(RECORD_COUNT, 2)),
-            only(InvalidRecord),
-        ),
-        (
-            "count 0",
-            changed(&sound, put(RECORD_COUNT, 0)),
-            only(InvalidRecord),
-        ),
-        (
-            "count -1",
-            changed(&sound, put(RECORD_COUNT, -1)),
-            only(InvalidRecord),
-        ),
-        (
-            "count 2^31-1",
-            changed(&sound, put(RECORD_COUNT, i32::MAX)),
-            only(InvalidRecord),
-        ),
-        (
-            "last delta 3",
-            changed(&sound, put(LAST_OFFSET_DELTA, 3)),
-            only(InvalidRecord),
-        ),
-        (
-            "last delta 1",
-            changed(&sound, put(LAST_OFFSET_DELTA, 1)),
-            only(InvalidRecord),
-        ),
-        (
-            "last delta -1",
-            changed(&sound, put(LAST_OFFSET_DELTA, -1)),
-            only(InvalidRecord),
-        ),
-        (
-            "count and delta 2^31-1 and -2",
-            changed(&sound, |batch| {
-                put(RECORD_COUNT, i32::MAX)(batch);
-                put(LAST_OFFSET_DELTA, i32::MAX - 1)(batch);
-            }),
-            only(InvalidRecord),
-        ),
-        (
-            "two batches",
-            [&sound[..], &sound[..]].concat().into(),
-            only(InvalidRecord),
-        ),
-        ("no records", Bytes::new(), only(InvalidRecord)),
-        (
-            "half a batch",
-            sound.slice(..sound.len() / 2 + 20),
-            only(InvalidRecord),
-        ),
-        ("half a header", sound.slice(..20), only(InvalidRecord)),
-        (
-            "base offset 7",
-            changed(&sound, set(7, 7)),
-            only(InvalidRecord),
-        ),
-        (
-            "control batch",
-            changed(&sound, set(ATTRIBUTES_LOW, 0x20)),
-            only(InvalidRecord),
-        ),
-        (
-            "producer without sequence",
-            sequenced((4242, 0), -1, &["a"]),
-            only(InvalidRecord),
-        ),
-        ("bad CRC", bad_crc.into(), only(CorruptMessage)),
-        ("a flipped bit", flipped.into(), only(CorruptMessage)),
-        (
-            "too large",
-            batch(&["x".repeat(3000)]),
-            only(MessageTooLarge),
-        ),
-        (
-            "two hours ahead",
-            timed(&[now() + 7_200_000], Codec::None),
-            only(InvalidTimestamp),
-        ),
-        (
-            "transactional",
-            of_values(transactional, &["x"]),
-            only(TransactionalIdAuthorizationFailed),
-        ),
-        ("broken gzip", undecodable(Codec::Gzip), corrupt()),
-        ("broken snappy", undecodable(Codec::Snappy), corrupt()),
-        ("broken lz4", undecodable(Codec::Lz4), corrupt()),
-        (
-            "codec 5",
-            changed(&sound, set(ATTRIBUTES_LOW, 5)),
-            corrupt(),
-        ),
-        (
-            "swapped offset deltas",
-            swapped_offset_deltas(),
-            only(InvalidRecord),
-        ),
-    ]
+    ] {
+        all.extend(group.into_iter().map(|bad| (bad, errors.clone())));
+    }
+    all
 }
 
 #[test]
@@ -199,15 +166,7 @@ fn a_bad_batch_is_refused_in_every_version_and_not_stored() {
     let mut wire = broker.connect();
     let topic = create(&mut wire, "t", 1, &[("max.message.bytes", "2000")]);
     for version in versions(ApiKey::Produce) {
-        let mut bad = bad_batches();
-        if version >= ZSTD_VERSION_MIN {
-            let corrupt = vec![CorruptMessage, InvalidRecord];
-            bad.push(("broken zstd", undecodable(Codec::Zstd), corrupt));
-        } else {
-            let zstd = compressed(&["a"], Codec::Zstd);
-            bad.push(("zstd too early", zstd, vec![UnsupportedCompressionType]));
-        }
-        for (what, records, expected) in bad {
+        for ((what, records), expected) in bad_batches(version) {
             for acks in [1, ACKS_ALL] {
                 let answer = produce_in(&mut wire, version, acks, &topic, 0, &records);
                 let error = ErrorCode::from_code(answer.error_code);

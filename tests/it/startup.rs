@@ -3,7 +3,6 @@
 
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::Command;
 
 use kafka_protocol::messages::ApiVersionsRequest;
 use nix::libc;
@@ -16,17 +15,6 @@ use crate::process::{BrokerProcess, Failed, start_in_vain};
 const RETURN: u16 = 0x06;
 const JUMP_IF_EQUAL: u16 = 0x15;
 const LOAD_WORD: u16 = 0x20;
-
-/// The start failed as it should, and the sentence says all of `told`.
-fn check(failed: &Failed, told: &[&str]) {
-    let Failed { code, stderr } = failed;
-    assert_eq!(*code, Some(1), "{stderr}");
-    let lines: Vec<&str> = stderr.lines().collect();
-    assert_eq!(lines.len(), 1, "not one sentence: {stderr}");
-    for told in told {
-        assert!(stderr.contains(told), "nothing about {told:?}: {stderr}");
-    }
-}
 
 fn in_vain(directory: &Path, more: &[&str]) -> Failed {
     start_in_vain(directory, more, || Ok(()))
@@ -55,12 +43,9 @@ fn a_directory_of_another_cluster_or_node() {
     BrokerProcess::start(directory.path(), &mine).kill();
     let path = name(directory.path());
     let failed = in_vain(directory.path(), &["cluster.id=second", "node.id=1"]);
-    check(
-        &failed,
-        &[path, "first", "second", "cluster.id", "log.dirs"],
-    );
+    failed.check(&[path, "first", "second", "cluster.id", "log.dirs"]);
     let failed = in_vain(directory.path(), &["cluster.id=first", "node.id=22"]);
-    check(&failed, &[path, "node 1", "22", "node.id", "log.dirs"]);
+    failed.check(&[path, "node 1", "22", "node.id", "log.dirs"]);
     BrokerProcess::start(directory.path(), &mine);
 }
 
@@ -69,7 +54,7 @@ fn a_directory_that_another_process_uses() {
     let directory = directory();
     let mut first = BrokerProcess::start(directory.path(), &[]);
     let failed = in_vain(directory.path(), &[]);
-    check(&failed, &[name(directory.path()), "in use", "log.dirs"]);
+    failed.check(&[name(directory.path()), "in use", "log.dirs"]);
     assert!(first.is_running());
     crate::topics::works(&mut first.connect(), "t");
 }
@@ -80,7 +65,7 @@ fn a_port_in_use() {
     let listener = format!("PLAINTEXT://{}", taken.local_addr().unwrap());
     let directory = directory();
     let failed = in_vain(directory.path(), &[&format!("listeners={listener}")]);
-    check(&failed, &[&listener, "in use", "choose another"]);
+    failed.check(&[&listener, "in use", "choose another"]);
 }
 
 #[test]
@@ -89,14 +74,14 @@ fn a_port_in_use_by_another_broker() {
     let first = BrokerProcess::start(first_directory.path(), &[]);
     let listeners = format!("listeners=PLAINTEXT://{}", first.address());
     let failed = in_vain(second_directory.path(), &[&listeners]);
-    check(&failed, &[&first.address().to_string(), "in use"]);
+    failed.check(&[&first.address().to_string(), "in use"]);
 }
 
 #[test]
 fn an_address_of_another_host() {
     let directory = directory();
     let failed = in_vain(directory.path(), &["listeners=PLAINTEXT://192.0.2.1:0"]);
-    check(&failed, &["192.0.2.1", "address of this host"]);
+    failed.check(&["192.0.2.1", "address of this host"]);
 }
 
 #[test]
@@ -105,7 +90,7 @@ fn too_little_locked_memory() {
     let failed = start_in_vain(directory.path(), &[], || {
         setrlimit(Resource::RLIMIT_MEMLOCK, 64 << 10, 64 << 10).map_err(Into::into)
     });
-    check(&failed, &["RLIMIT_MEMLOCK", "65536", "ulimit -l"]);
+    failed.check(&["RLIMIT_MEMLOCK", "65536", "ulimit -l"]);
 }
 
 #[test]
@@ -114,14 +99,14 @@ fn too_few_open_files() {
     let failed = start_in_vain(directory.path(), &[], || {
         setrlimit(Resource::RLIMIT_NOFILE, 256, 256).map_err(Into::into)
     });
-    check(&failed, &["RLIMIT_NOFILE", "256", "ulimit -n"]);
+    failed.check(&["RLIMIT_NOFILE", "256", "ulimit -n"]);
 }
 
 #[test]
 fn io_uring_forbidden() {
     let directory = directory();
     let failed = start_in_vain(directory.path(), &[], forbid_io_uring);
-    check(&failed, &["io_uring", "seccomp"]);
+    failed.check(&["io_uring", "seccomp"]);
 }
 
 /// A filter as containers have it: `io_uring_setup` answers EPERM.
@@ -161,7 +146,7 @@ fn a_directory_in_memory() {
         return;
     };
     let failed = in_vain(directory.path(), &[]);
-    check(&failed, &[name(directory.path()), "tmpfs", "log.dirs"]);
+    failed.check(&[name(directory.path()), "tmpfs", "log.dirs"]);
 }
 
 #[test]
@@ -170,10 +155,7 @@ fn a_directory_with_something_else_in_it() {
     let precious = directory.path().join("precious.txt");
     std::fs::write(&precious, "mine").unwrap();
     let failed = in_vain(directory.path(), &[]);
-    check(
-        &failed,
-        &[name(directory.path()), "precious.txt", "log.dirs"],
-    );
+    failed.check(&[name(directory.path()), "precious.txt", "log.dirs"]);
     assert_eq!(std::fs::read_to_string(precious).unwrap(), "mine");
 }
 
@@ -183,7 +165,7 @@ fn a_directory_that_cannot_be_made() {
     let file = directory.path().join("file");
     std::fs::write(&file, "").unwrap();
     let below = file.join("data");
-    check(&in_vain(&below, &[]), &[name(&below), "log.dirs"]);
+    in_vain(&below, &[]).check(&[name(&below), "log.dirs"]);
 }
 
 #[test]
@@ -200,56 +182,6 @@ fn misspelt_keys_and_values_out_of_range() {
         ("listeners=SSL://127.0.0.1:0", ["listeners", "PLAINTEXT"]),
     ];
     for (setting, told) in cases {
-        check(&in_vain(directory.path(), &[setting]), &told);
+        in_vain(directory.path(), &[setting]).check(&told);
     }
-}
-
-/// A small file system of its own; unmounted when dropped.
-struct SmallDisk {
-    directory: tempfile::TempDir,
-}
-
-impl SmallDisk {
-    /// `None`, with the reason printed, where nothing can be mounted.
-    fn mount(size: u64) -> Option<SmallDisk> {
-        let directory = directory();
-        let image = directory.path().join("image");
-        std::fs::File::create(&image)
-            .unwrap()
-            .set_len(size)
-            .unwrap();
-        let disk = SmallDisk { directory };
-        std::fs::create_dir(disk.path()).unwrap();
-        let run = |command: &mut Command| command.output().is_ok_and(|done| done.status.success());
-        let made = run(Command::new("mkfs.ext4").arg("-q").arg(&image));
-        let mounted = made
-            && run(Command::new("mount")
-                .args(["-o", "loop"])
-                .arg(&image)
-                .arg(disk.path()));
-        if !mounted {
-            eprintln!("skipped: an image cannot be mounted (not root, or no loop devices)");
-        }
-        mounted.then_some(disk)
-    }
-
-    fn path(&self) -> std::path::PathBuf {
-        self.directory.path().join("disk")
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Not mounted where mounting failed.
-        let _ = Command::new("umount").arg(self.path()).output();
-    }
-}
-
-#[test]
-fn a_full_disk() {
-    let Some(disk) = SmallDisk::mount(14 << 20) else {
-        return;
-    };
-    let failed = in_vain(&disk.path(), &[]);
-    check(&failed, &[name(&disk.path()), "full", "free some space"]);
 }

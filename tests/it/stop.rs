@@ -19,7 +19,8 @@ const MARKER: &str = ".kafka_cleanshutdown";
 /// Requests that one client has in flight.
 const IN_FLIGHT: usize = 10;
 
-/// Produces until the connection closes; the offsets of the acknowledged values, counted in `count`.
+/// Produces until the connection closes; partition, offset and value of what was acknowledged,
+/// counted in `count`.
 fn load(
     mut wire: Wire,
     client: i32,
