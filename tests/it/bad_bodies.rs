@@ -33,7 +33,7 @@ fn a_body_cut_at_any_byte_closes_the_connection() {
             }
         }
     }
-    victim.is_unharmed();
+    victim.unharmed();
 }
 
 #[test]
@@ -50,7 +50,7 @@ fn every_length_that_lies_closes_the_connection() {
             }
         }
     }
-    victim.is_unharmed();
+    victim.unharmed();
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn requests_before_a_bad_one_are_answered() {
         assert!(matches!(wire.read(), Outcome::Frame(f) if f[..4] == [0, 0, 0, 1]));
     }
     assert_eq!(wire.read(), Outcome::Closed);
-    victim.is_unharmed();
+    victim.unharmed();
 }
 
 #[test]
@@ -98,5 +98,5 @@ fn decompression_bombs_are_refused() {
         );
     }
     assert_eq!(end_offset(&mut wire, &topic, 0), 0);
-    victim.is_unharmed();
+    victim.unharmed();
 }

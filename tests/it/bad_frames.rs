@@ -61,7 +61,7 @@ impl Victim {
     }
 
     /// Nobody has noticed: neither who was there, nor who comes.
-    pub(crate) fn is_unharmed(mut self) {
+    pub(crate) fn unharmed(mut self) {
         assert!(self.broker.is_running(), "the broker has died");
         works(&mut self.bystander, "bystander");
         works(&mut self.broker.connect(), "newcomer");
@@ -79,7 +79,7 @@ fn impossible_sizes_close_the_connection() {
         frame.extend_from_slice(&[0; 64]);
         assert_eq!(victim.send_and_stay(&frame), Outcome::Closed, "size {size}");
     }
-    victim.is_unharmed();
+    victim.unharmed();
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn a_stream_that_ends_anywhere_is_the_end_of_that_connection_only() {
             assert_eq!(outcome, Outcome::Closed, "{} ends at {end}", row.name);
         }
     }
-    victim.is_unharmed();
+    victim.unharmed();
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn unknown_keys_and_versions_close_the_connection() {
         let outcome = victim.send_and_stay(&frame);
         assert_eq!(outcome, Outcome::Closed, "key {key} version {version}");
     }
-    victim.is_unharmed();
+    victim.unharmed();
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn bytes_behind_a_body_are_ignored() {
             assert!(is_answered, "{} v{version}: {outcome:?}", row.name);
         }
     }
-    victim.is_unharmed();
+    victim.unharmed();
 }
 
 #[test]
@@ -191,7 +191,7 @@ fn tagged_fields_that_nobody_knows_are_skipped() {
     let size = (header.len() + body.len()) as u8;
     wire.write(&[&[0, 0, 0, size][..], &header, &body].concat());
     assert!(matches!(wire.read(), Outcome::Frame(f) if f[..4] == [0, 0, 0, 5]));
-    victim.is_unharmed();
+    victim.unharmed();
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn half_a_request_holds_nobody_up() {
         assert!(names.iter().any(|found| found.topic_id == topic.id));
     }
     drop(slow);
-    victim.is_unharmed();
+    victim.unharmed();
 }
 
 #[test]
@@ -229,5 +229,5 @@ fn large_requests_that_never_come_take_no_memory() {
     }
     // As long as they hold the memory for requests others may have to wait; then they go.
     drop(liars);
-    victim.is_unharmed();
+    victim.unharmed();
 }
