@@ -11,8 +11,8 @@ const XERIAL_HEADER_SIZE: usize = 16;
 /// Uncompressed bytes of a xerial block: what snappy-java writes.
 const XERIAL_BLOCK_SIZE: usize = 32 * 1024;
 
-/// The densest element of the format is a copy of 64 bytes that takes 3, so no valid block is longer
-/// than this many times its size.
+/// The densest element of the format is a copy of 64 bytes that takes 3, so no valid block is
+/// longer than this many times its size.
 const RATIO_MAX: usize = 22;
 
 /// Appends `payload` in xerial's framing.

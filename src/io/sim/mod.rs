@@ -1,7 +1,7 @@
 //! The seeded side: a world in memory in which every interleaving can be replayed from its seed.
 //!
-//! [`Simulation`] is the world from outside, for tests: machines with disks, a network, processes of
-//! several shards, one virtual clock, faults. What runs inside sees only [`io`](crate::io) and
+//! [`Simulation`] is the world from outside, for tests: machines with disks, a network, processes
+//! of several shards, one virtual clock, faults. What runs inside sees only [`io`](crate::io) and
 //! cannot tell.
 //!
 //! | file | what is in it |

@@ -27,8 +27,8 @@ const POLL_DURATION_MAX: u64 = 2_048;
 ///
 /// A process is some shards, each running `body(reactor)`; it ends when all bodies have returned,
 /// and a shard's other tasks end with its body. One [`step`](Simulation::step) polls one task or
-/// lets one thing happen (a timer, the end of a disk operation, an arrival); which one is drawn from
-/// the seed. When nothing is ready the clock jumps to what comes next.
+/// lets one thing happen (a timer, the end of a disk operation, an arrival); which one is drawn
+/// from the seed. When nothing is ready the clock jumps to what comes next.
 ///
 /// ```
 /// use ringlog::io::sim::{MachineId, SimOptions, Simulation};
@@ -76,8 +76,8 @@ impl Simulation {
         Random::stream(self.seed(), purpose, u64::MAX)
     }
 
-    /// Starts a process: `body` is called once for each shard, at once, and its futures run with the
-    /// next steps.
+    /// Starts a process: `body` is called once for each shard, at once, and its futures run with
+    /// the next steps.
     pub fn start<F: Future<Output = ()> + 'static>(
         &self,
         machine: MachineId,
@@ -383,7 +383,8 @@ impl Simulation {
         self.world.lock().machine(machine).disk.capacity_size = size;
     }
 
-    /// Flips bits of one byte of a file, as a disk does that rots; false when there is no such byte.
+    /// Flips bits of one byte of a file, as a disk does that rots; false when there is no such
+    /// byte.
     pub fn corrupt(&self, machine: MachineId, path: &Path, position: u64) -> bool {
         let mut world = self.world.lock();
         let is_there = world.machine(machine).disk.corrupt(path, position);

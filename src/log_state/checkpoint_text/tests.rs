@@ -41,7 +41,8 @@ fn partition_metadata_is_kafkas() {
 #[test]
 fn meta_properties_of_kafkas_are_understood() {
     let text = "#\n#Sun Nov 22 22:14:29 UTC 2026\nnode.id=1\n\
-                directory.id=DlGaQzBgQB68kGjFflQlZw\nversion=1\ncluster.id=MkU3OEVBNTcwNTJENDM2Qg\n";
+                directory.id=DlGaQzBgQB68kGjFflQlZw\nversion=1\n\
+                cluster.id=MkU3OEVBNTcwNTJENDM2Qg\n";
     let meta = MetaProperties::decode(text).unwrap();
     assert_eq!(meta.cluster_id, "MkU3OEVBNTcwNTJENDM2Qg");
     assert_eq!(meta.node_id, 1);

@@ -513,8 +513,8 @@ impl DiskState {
         self.inodes[&self.descriptors[&descriptor].inode].size()
     }
 
-    /// The last handle of a descriptor is gone. The file is closed, and its lock released, after its
-    /// operations in flight. Unknown descriptors went with a power cut.
+    /// The last handle of a descriptor is gone. The file is closed, and its lock released, after
+    /// its operations in flight. Unknown descriptors went with a power cut.
     pub(in crate::io::sim) fn close(&mut self, descriptor: u64) {
         if let Some(entry) = self.descriptors.get_mut(&descriptor) {
             entry.is_closed = true;
