@@ -119,11 +119,7 @@ async fn read_segment(
             (index.borrow().position_of(request.offset), None)
         }
     };
-    let mut read_size = if request.size_max >= LARGE_REQUEST_SIZE {
-        READ_SIZE
-    } else {
-        SMALL_READ_SIZE
-    };
+    let mut read_size = read_size_for(request);
     loop {
         // Only what is written; all of it is whole batches when the segment takes no more.
         let end = segment.written_position.get();
@@ -177,6 +173,14 @@ async fn read_segment(
                 read_size = read_size.max(needed as u64);
             }
         }
+    }
+}
+
+fn read_size_for(request: &ReadRequest) -> u64 {
+    if request.size_max >= LARGE_REQUEST_SIZE {
+        READ_SIZE
+    } else {
+        SMALL_READ_SIZE
     }
 }
 
