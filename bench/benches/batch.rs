@@ -53,8 +53,11 @@ fn build(codec: Codec, batch_size: usize, values: &[Vec<u8>]) -> Bytes {
     builder.close()
 }
 
-/// Every case: its name, codec, batch size, values, and the finished batch.
-fn cases() -> Vec<(String, Codec, usize, Vec<Vec<u8>>, Bytes)> {
+/// Name, codec, batch size, values, and the finished batch.
+type BatchCase = (String, Codec, usize, Vec<Vec<u8>>, Bytes);
+
+/// Every case.
+fn cases() -> Vec<BatchCase> {
     let mut cases = Vec::new();
     for codec in [Codec::None, Codec::Lz4, Codec::Zstd] {
         for batch_size in BATCH_SIZES {

@@ -1,5 +1,6 @@
 //! `ringlog start`: the broker.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -61,6 +62,7 @@ pub(super) fn run(args: &ConfigArgs) -> Result<()> {
     Ok(())
 }
 
+/// Nobody may be reading: a supervisor that has closed the pipe is no reason to end.
 fn banner(info: &BrokerInfo, directory: &str) {
     let BrokerInfo {
         address,
@@ -69,15 +71,17 @@ fn banner(info: &BrokerInfo, directory: &str) {
         partition_count,
         disk,
     } = info;
-    println!("Ringlog {} listens on {address}", env!("CARGO_PKG_VERSION"));
-    println!("  cluster {cluster_id}, {shard_count} shards, {partition_count} partitions");
-    println!("  log directory {directory}");
-    for line in disk {
-        println!("  {line}");
-    }
-    if address.ip().is_loopback() {
-        println!("  no TLS, no authentication: only programs of this machine can connect");
+    let mut lines = vec![
+        format!("Ringlog {} listens on {address}", env!("CARGO_PKG_VERSION")),
+        format!("  cluster {cluster_id}, {shard_count} shards, {partition_count} partitions"),
+        format!("  log directory {directory}"),
+    ];
+    lines.extend(disk.iter().map(|line| format!("  {line}")));
+    lines.push(if address.ip().is_loopback() {
+        "  no TLS, no authentication: only programs of this machine can connect".to_owned()
     } else {
-        println!("  NO TLS, NO AUTHENTICATION: whoever reaches {address} can read and write");
-    }
+        format!("  NO TLS, NO AUTHENTICATION: whoever reaches {address} can read and write")
+    });
+    let mut out = std::io::stdout().lock();
+    let _ = writeln!(out, "{}", lines.join("\n")).and_then(|()| out.flush());
 }

@@ -23,7 +23,10 @@ mod committer;
 mod config;
 mod directory;
 mod error;
-#[allow(clippy::module_inception, reason = "the type Log has a file of its own")]
+#[allow(
+    clippy::module_inception,
+    reason = "the type Log has a file of its own"
+)]
 mod log;
 mod read_types;
 mod reader;

@@ -12,12 +12,15 @@ pub(crate) const BACKGROUND_BYTES_MAX: usize = 256 << 10;
 /// How long a case waits for something that must come: far more than it ever takes.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
+/// A case under way on one shard.
+pub(crate) type Running = Pin<Box<dyn Future<Output = ()>>>;
+
 /// One thing that every side must do. It panics when the side does not.
 pub(crate) struct Case {
     pub(crate) name: &'static str,
     /// On how many shards `run` is called, at the same time.
     pub(crate) shard_count: usize,
-    pub(crate) run: fn(Reactor, Context) -> Pin<Box<dyn Future<Output = ()>>>,
+    pub(crate) run: fn(Reactor, Context) -> Running,
 }
 
 /// What the driver gives each shard of a case. The mesh builders are clones of one for all shards.

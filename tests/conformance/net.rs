@@ -285,7 +285,7 @@ async fn a_read_takes_no_more_than_it_may(reactor: Reactor, _context: Context) {
     let (client, server) = pair(&reactor).await;
     let (_reader, mut writer, _closer) = client.split().unwrap();
     let sent = Bytes::from(pattern(0, 10_000));
-    writer.send(&[sent.clone()]).await.unwrap();
+    writer.send(std::slice::from_ref(&sent)).await.unwrap();
     let (mut reader, _writer, _closer) = server.split().unwrap();
     let mut bytes = BytesMut::with_capacity(1 << 16);
     bytes.extend_from_slice(b"before");

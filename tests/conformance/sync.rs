@@ -41,15 +41,16 @@ async fn a_task_gives_its_result_and_runs_without_its_handle(reactor: Reactor, _
 
 async fn a_task_does_not_run_inside_its_spawn(reactor: Reactor, _context: Context) {
     let shared = Rc::new(RefCell::new(Vec::new()));
-    let held = shared.borrow_mut();
-    let tasks: Vec<Task<()>> = (0..10)
-        .map(|index| {
+    let tasks: Vec<Task<()>> = {
+        let held = shared.borrow_mut();
+        let spawn = |index| {
             let shared = shared.clone();
             reactor.spawn(async move { shared.borrow_mut().push(index) })
-        })
-        .collect();
-    assert!(held.is_empty(), "a task has run inside its spawn");
-    drop(held);
+        };
+        let tasks = (0..10).map(spawn).collect();
+        assert!(held.is_empty(), "a task has run inside its spawn");
+        tasks
+    };
     for task in tasks {
         task.await;
     }
