@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::log::LogInner;
@@ -29,14 +29,14 @@ const IN_FLIGHT_MAX: usize = 8;
 #[derive(Default)]
 pub(super) struct Schedule {
     pub(super) changed: Notify,
-    wanted: RefCell<Vec<Rc<LogInner>>>,
+    wanted: RefCell<Vec<Weak<LogInner>>>,
 }
 
 impl Schedule {
     /// Makes a checkpoint of `log` soon.
     pub(super) fn want(&self, log: &Rc<LogInner>) {
         if !log.checkpoint.is_wanted.replace(true) {
-            self.wanted.borrow_mut().push(Rc::clone(log));
+            self.wanted.borrow_mut().push(Rc::downgrade(log));
             self.changed.notify_all();
         }
     }
@@ -56,7 +56,8 @@ pub(super) async fn run(directory: LogDirectory) {
     let mut next_round = reactor.now() + INTERVAL;
     while !directory.is_stopped() {
         let changed = directory.checkpoints().changed.notified();
-        let mut due = std::mem::take(&mut *directory.checkpoints().wanted.borrow_mut());
+        let wanted = std::mem::take(&mut *directory.checkpoints().wanted.borrow_mut());
+        let mut due: Vec<_> = wanted.iter().filter_map(Weak::upgrade).collect();
         if reactor.now() >= next_round {
             next_round = reactor.now() + INTERVAL;
             due.extend(directory.logs().into_iter().map(|log| log.inner));

@@ -5,7 +5,7 @@
 //! synced size (rule 5); the others sync their own files, several at a time.
 
 use std::cell::{Cell, RefCell};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 
 use super::LogDirectory;
 use super::log::LogInner;
@@ -29,7 +29,7 @@ pub(super) enum FlushPhase {
 
 /// What gathers flushes and submits them.
 pub(super) struct Committer {
-    wanted: RefCell<Vec<Rc<LogInner>>>,
+    wanted: RefCell<Vec<Weak<LogInner>>>,
     changed: Notify,
     is_stopped: Cell<bool>,
     file_syncs: Semaphore,
@@ -59,7 +59,7 @@ impl Committer {
                 let core = log.core.borrow();
                 if core.written_bytes > core.durable_bytes {
                     log.flush_phase.set(FlushPhase::Wanted);
-                    self.wanted.borrow_mut().push(Rc::clone(log));
+                    self.wanted.borrow_mut().push(Rc::downgrade(log));
                     self.changed.notify_all();
                 }
             }
@@ -85,6 +85,7 @@ impl Committer {
             }
             let (by_device, by_file): (Vec<_>, Vec<_>) = wanted
                 .into_iter()
+                .filter_map(|log| log.upgrade())
                 .partition(|log| directory.flushes_by_device() && is_covered(log));
             for log in by_file {
                 let reactor = log.reactor.clone();

@@ -61,7 +61,8 @@ pub struct CheckpointEntry {
     pub log_start_offset: Offset,
 }
 
-/// A log directory and the logs in it that this shard owns.
+/// A log directory and the logs in it that this shard owns. It refers to the logs without keeping
+/// them: whoever opened a log holds it until it is stopped.
 #[derive(Clone)]
 pub struct LogDirectory {
     inner: Rc<DirectoryInner>,
@@ -74,11 +75,11 @@ struct DirectoryInner {
     facts: DiskFacts,
     device_flush: DeviceFlush,
     committer: Committer,
-    logs: RefCell<BTreeMap<TopicPartition, Rc<LogInner>>>,
+    logs: RefCell<BTreeMap<TopicPartition, Weak<LogInner>>>,
     /// Logs that may have something to submit.
-    dirty: RefCell<Vec<Rc<LogInner>>>,
+    dirty: RefCell<Vec<Weak<LogInner>>>,
     /// Logs that wait for write budget.
-    starved: RefCell<VecDeque<Rc<LogInner>>>,
+    starved: RefCell<VecDeque<Weak<LogInner>>>,
     dirty_changed: Notify,
     write_bytes_available: Cell<usize>,
     spare_buffers: RefCell<Vec<WriteBuffer>>,
@@ -155,22 +156,22 @@ impl LogDirectory {
     /// The open logs.
     pub fn logs(&self) -> Vec<Log> {
         let logs = self.inner.logs.borrow();
-        let handle = |inner: &Rc<LogInner>| Log {
-            inner: Rc::clone(inner),
+        let handle = |inner: &Weak<LogInner>| {
+            let inner = inner.upgrade()?;
+            Some(Log { inner })
         };
-        logs.values().map(handle).collect()
+        logs.values().filter_map(handle).collect()
     }
 
     /// What this shard has to say for the directory's checkpoint files. Shard 0 collects all
     /// shards' and calls [`LogDirectory::write_checkpoints`].
     pub fn checkpoint_entries(&self) -> Vec<CheckpointEntry> {
-        let logs = self.inner.logs.borrow();
-        let entry = |log: &Rc<LogInner>| CheckpointEntry {
-            partition: log.partition.clone(),
-            recovery_point: log.checkpoint.recovery_point(),
-            log_start_offset: log.state.borrow().log_start_offset,
+        let entry = |log: Log| CheckpointEntry {
+            partition: log.inner.partition.clone(),
+            recovery_point: log.inner.checkpoint.recovery_point(),
+            log_start_offset: log.inner.state.borrow().log_start_offset,
         };
-        logs.values().map(entry).collect()
+        self.logs().into_iter().map(entry).collect()
     }
 
     /// Writes `recovery-point-offset-checkpoint` and `log-start-offset-checkpoint`.
@@ -252,8 +253,9 @@ impl LogDirectory {
             .inner
             .logs
             .borrow_mut()
-            .insert(log.partition.clone(), Rc::clone(log));
-        assert!(before.is_none(), "{} is opened once", log.partition);
+            .insert(log.partition.clone(), Rc::downgrade(log));
+        let is_open = before.is_some_and(|before| before.strong_count() > 0);
+        assert!(!is_open, "{} is opened once", log.partition);
     }
 
     pub(super) fn forget(&self, log: &LogInner) {
@@ -276,8 +278,7 @@ impl LogDirectory {
         self.inner.dirty_changed.notify_all();
         self.inner.committer.stop();
         self.inner.checkpoints.changed.notify_all();
-        let logs: Vec<_> = self.inner.logs.borrow().values().cloned().collect();
-        for log in logs {
+        for Log { inner: log } in self.logs() {
             let segments: Vec<_> = log.core.borrow().segments.values().cloned().collect();
             segments
                 .iter()
@@ -298,7 +299,7 @@ impl LogDirectory {
     /// arrive together share a write.
     pub(super) fn mark_dirty(&self, log: &Rc<LogInner>) {
         if !log.is_dirty.replace(true) {
-            self.inner.dirty.borrow_mut().push(Rc::clone(log));
+            self.inner.dirty.borrow_mut().push(Rc::downgrade(log));
             self.inner.dirty_changed.notify_all();
         }
     }
@@ -307,7 +308,10 @@ impl LogDirectory {
     pub(super) fn take_write_budget(&self, log: &Rc<LogInner>, size: usize) -> bool {
         let available = self.inner.write_bytes_available.get();
         if size > available {
-            self.inner.starved.borrow_mut().push_back(Rc::clone(log));
+            self.inner
+                .starved
+                .borrow_mut()
+                .push_back(Rc::downgrade(log));
             return false;
         }
         self.inner.write_bytes_available.set(available - size);
@@ -318,7 +322,7 @@ impl LogDirectory {
         let available = self.inner.write_bytes_available.get() + size;
         self.inner.write_bytes_available.set(available);
         let starved = std::mem::take(&mut *self.inner.starved.borrow_mut());
-        for log in starved {
+        for log in starved.iter().filter_map(Weak::upgrade) {
             self.mark_dirty(&log);
         }
     }
@@ -402,7 +406,7 @@ async fn run_writer(directory: LogDirectory) {
             changed.await;
             continue;
         }
-        for log in dirty {
+        for log in dirty.iter().filter_map(Weak::upgrade) {
             log.is_dirty.set(false);
             writer::submit_writes(&log);
         }

@@ -67,9 +67,9 @@ pub(super) async fn open(
         snapshots: Vec::new(),
         is_changed: false,
     };
-    opening.prepare_directory().await?;
-    // The lock comes before anything is read that the log writes: rule 4.
+    // The lock comes before anything is read that the log writes, names too: rule 4.
     let checkpoint = opening.open_checkpoint().await?;
+    opening.prepare_directory().await?;
     let (file, newest) = match checkpoint {
         Some((file, newest)) => (Some(file), newest),
         None => (None, None),
@@ -133,7 +133,6 @@ impl Opening<'_> {
             Ok(entries) => entries,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 disk.create_dir_all(&self.path).await.map_err(failed)?;
-                disk.sync_dir(self.directory.path()).await.map_err(failed)?;
                 Vec::new()
             }
             Err(error) => return Err(failed(error)),
@@ -149,6 +148,8 @@ impl Opening<'_> {
             }
         } else {
             self.report.created = true;
+            // Also when the directory was there: a dead process may not have come to this.
+            disk.sync_dir(self.directory.path()).await.map_err(failed)?;
             let text = encode_partition_metadata(self.options.topic_id);
             let written = disk.write_file(&metadata_path, text.into_bytes()).await;
             written.map_err(|error| LogError::io(&metadata_path, error))?;
@@ -324,6 +325,11 @@ impl Opening<'_> {
             }
         }
         let active = active.expect("the last segment scanned is the end");
+        if self.is_changed {
+            // The dead process may not have come to syncing the names of what it made.
+            let synced = self.directory.disk().sync_dir(&self.path).await;
+            synced.map_err(|error| LogError::io(&self.path, error))?;
+        }
         state.log_start_offset = state
             .log_start_offset
             .max(self.options.log_start_offset)
@@ -607,7 +613,9 @@ impl Scan {
 }
 
 /// A torn end or corruption (rule 8)? In class P nothing was written further behind the last
-/// flush than a limit, so a valid batch beyond that limit was once durable, with all before it.
+/// flush than a limit. The flush may have ended inside the first batch that is not valid, so at the
+/// latest where the first valid one behind it begins: a valid batch further than the limit behind
+/// that one was once durable, with all before it.
 struct Judgement<'a> {
     path: &'a Path,
     stop: &'a ScanStop,
@@ -615,6 +623,8 @@ struct Judgement<'a> {
     /// Bytes behind the end, zeros at the end of a file not counted.
     byte_count: u64,
     batch_count: u64,
+    /// How far behind the end the first valid batch begins.
+    first_batch: Option<u64>,
 }
 
 impl<'a> Judgement<'a> {
@@ -625,34 +635,28 @@ impl<'a> Judgement<'a> {
             unflushed_bytes_max: scan.unflushed_bytes_max,
             byte_count: 0,
             batch_count: 0,
+            first_batch: None,
         }
     }
 
     /// Takes in what lies behind byte `from` of the next file.
     fn add_rest(&mut self, rest: &Rest, from: u64) -> Result<(), LogError> {
-        let last = rest
-            .last_batch
-            .map(|position| self.byte_count + position - from);
+        let behind = |position: u64| self.byte_count + position - from;
+        let (first, last) = (rest.first_batch.map(behind), rest.last_batch.map(behind));
+        self.first_batch = self.first_batch.or(first);
         self.byte_count += rest.nonzero_end - from;
         self.batch_count += rest.batch_count;
-        match last {
-            Some(distance) if self.is_beyond_limit(distance) => {
-                let Judgement { path, stop, .. } = self;
-                let fault = format!(
-                    "{}, but a valid batch {distance} bytes behind it: not the end of a crash",
-                    if stop.fault.is_empty() {
-                        "zeros"
-                    } else {
-                        &stop.fault
-                    }
-                );
-                Err(LogError::corrupt(path, stop.position, fault))
-            }
-            _ => Ok(()),
+        let (Some(first), Some(last)) = (self.first_batch, last) else {
+            return Ok(());
+        };
+        if self.unflushed_bytes_max == 0 || last - first < self.unflushed_bytes_max {
+            return Ok(());
         }
-    }
-
-    fn is_beyond_limit(&self, distance: u64) -> bool {
-        self.unflushed_bytes_max > 0 && distance >= self.unflushed_bytes_max
+        let what = match self.stop.fault.as_str() {
+            "" => "zeros",
+            fault => fault,
+        };
+        let fault = format!("{what}, but a valid batch {last} bytes behind: not a torn end");
+        Err(LogError::corrupt(self.path, self.stop.position, fault))
     }
 }

@@ -33,8 +33,9 @@ pub(super) struct ScanStop {
 pub(super) struct Rest {
     /// Byte after the last one that is not zero; the scan's stop if there is none.
     pub(super) nonzero_end: u64,
-    /// Whole, valid batches, and where the last one begins.
+    /// Whole, valid batches, and where the first and the last one begin.
     pub(super) batch_count: u64,
+    pub(super) first_batch: Option<u64>,
     pub(super) last_batch: Option<u64>,
 }
 
@@ -134,6 +135,7 @@ impl SegmentScan<'_> {
                     }
                     if let Some(size) = self.valid_batch_at(position).await? {
                         rest.batch_count += 1;
+                        rest.first_batch = rest.first_batch.or(Some(position));
                         rest.last_batch = Some(position);
                         skip_to = position + size;
                     }

@@ -81,6 +81,11 @@ pub(super) async fn create(
     let path = segment_path(&log.path, segment.base_offset, extension::LOG);
     let file = disk.open(&path, locked_for_writing(true)).await;
     let file = file.map_err(|error| LogError::io(&path, error))?;
+    if file.size() > 0 {
+        // Left over from a log that was longer before it was cut.
+        let emptied = file.set_size(0).await;
+        emptied.map_err(|error| LogError::io(&path, error))?;
+    }
     segment.file.replace(Some(file));
     log.directory.mark_dirty(&log);
     let path = segment_path(&log.path, segment.base_offset, extension::SNAPSHOT);

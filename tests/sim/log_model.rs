@@ -1,0 +1,197 @@
+//! The log under the simulator beside a model: whatever the disk and the processes suffer, what was
+//! told to be written survives a kill, what was told to be durable survives a power cut, and the
+//! log is always a prefix of what was appended.
+
+mod actor;
+mod model;
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringlog::io::sim::{FaultPlan, MachineId, Random, SimOptions, Simulation};
+
+use crate::{from_env, seeds};
+use actor::{Actor, Shared};
+
+/// Seeds of a plain `cargo test`; `RINGLOG_SIM_SEEDS` for more.
+const SEEDS_DEFAULT: u64 = 60;
+
+/// Operations on the log per seed; `RINGLOG_SIM_STEPS` for more.
+const STEPS_DEFAULT: u64 = 500;
+
+/// Operations of one process at most, so that a seed has several.
+const STEPS_PER_PROCESS_MAX: u64 = 120;
+
+/// Steps of the world within which whatever a seed waits for must come.
+const STEP_COUNT_MAX: u64 = 300_000;
+
+/// Longest that a removal or renaming of a dead process takes to happen in the simulation. The
+/// kernel ends a process's system calls before it gives up its locks, so that nobody who holds them
+/// sees such a change; the simulated locks go at once.
+const NAMES_SETTLE: Duration = Duration::from_millis(100);
+
+/// What a seed has shown.
+#[derive(Default)]
+struct Outcome {
+    trace_hash: u64,
+    trace: Option<String>,
+    counts: ringlog::io::sim::FaultCounts,
+    restarts: u64,
+}
+
+/// Runs one seed to its number of steps, then checks the log a last time.
+fn run_seed(seed: u64, steps: u64, keep_trace: bool) -> Outcome {
+    let sim = Simulation::new(SimOptions {
+        keep_trace,
+        step_count_max: STEP_COUNT_MAX,
+        ..SimOptions::with_seed(seed)
+    });
+    let mut chaos = sim.random("chaos");
+    let _dump = DumpOnPanic(&sim);
+    let shared = Rc::new(Shared::new(sim.random("operations")));
+    let mut restarts = 0;
+    let mut flush_errors = 0;
+    while shared.steps.get() < steps {
+        restarts += 1;
+        let plan = faults(&mut chaos);
+        shared
+            .may_fail
+            .set(plan.flush_error + plan.write_error > 0.0);
+        sim.set_faults(plan);
+        let ending = Ending::draw(&mut chaos);
+        shared.steps_left.set(match ending {
+            Ending::Stop => 1 + chaos.below(120),
+            _ => u64::MAX,
+        });
+        let actor = Rc::clone(&shared);
+        let process = sim.start(MachineId::FIRST, 1, move |reactor| {
+            Actor::run(reactor, Rc::clone(&actor))
+        });
+        match ending {
+            Ending::Stop => sim.run_until(|sim| !sim.is_running(process)),
+            Ending::Kill | Ending::PowerCut => {
+                let most = [150, 1_500, 10_000][chaos.below(3) as usize];
+                let until = shared.steps.get() + STEPS_PER_PROCESS_MAX;
+                let mut left = chaos.below(most);
+                while left > 0 && shared.steps.get() < until && sim.step() {
+                    left -= 1;
+                }
+            }
+        }
+        match ending {
+            Ending::PowerCut => {
+                sim.power_cut(MachineId::FIRST);
+                shared.model.borrow_mut().lose_power();
+            }
+            _ => {
+                sim.kill(process);
+                sim.run_for(NAMES_SETTLE);
+                shared.model.borrow_mut().lose_process();
+            }
+        }
+        if sim.fault_counts().flush_errors > flush_errors {
+            // What a failed flush has dropped is still read but never becomes durable: only a
+            // machine that starts anew shows what there is (docs/reliability.md).
+            flush_errors = sim.fault_counts().flush_errors;
+            sim.power_cut(MachineId::FIRST);
+            shared.model.borrow_mut().lose_power();
+        }
+    }
+    sim.set_faults(FaultPlan::none());
+    shared.may_fail.set(false);
+    shared.steps_left.set(0);
+    let checked = Rc::new(Cell::new(false));
+    let (actor, told) = (Rc::clone(&shared), Rc::clone(&checked));
+    sim.run(MachineId::FIRST, |reactor| async move {
+        Actor::run(reactor, actor).await;
+        told.set(true);
+    });
+    assert!(checked.get(), "seed {seed}: the last check did not run");
+    Outcome {
+        trace_hash: sim.trace_hash(),
+        trace: sim.trace_text(),
+        counts: sim.fault_counts(),
+        restarts,
+    }
+}
+
+/// How a process of the broker ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ending {
+    Stop,
+    Kill,
+    PowerCut,
+}
+
+impl Ending {
+    fn draw(chaos: &mut Random) -> Ending {
+        match chaos.below(5) {
+            0 => Ending::Stop,
+            1 | 2 => Ending::Kill,
+            _ => Ending::PowerCut,
+        }
+    }
+}
+
+/// Mostly a disk that works; sometimes a slow one, sometimes one that fails.
+fn faults(chaos: &mut Random) -> FaultPlan {
+    let mut plan = FaultPlan::none();
+    match chaos.below(8) {
+        0 | 1 => plan.slow_disk = 0.1,
+        2 => plan.flush_error = 0.01,
+        3 => plan.write_error = 0.005,
+        _ => {}
+    }
+    plan
+}
+
+#[test]
+fn what_was_acknowledged_survives_every_seed() {
+    let steps = from_env("RINGLOG_SIM_STEPS", STEPS_DEFAULT);
+    let mut kills = 0;
+    let mut power_cuts = 0;
+    let mut torn = 0;
+    let mut late = 0;
+    let seeds = seeds(SEEDS_DEFAULT);
+    let is_one = seeds.end - seeds.start == 1;
+    for seed in seeds {
+        let outcome = run_seed(seed, steps, is_one);
+        assert!(outcome.restarts > 0);
+        kills += outcome.counts.kills;
+        power_cuts += outcome.counts.power_cuts;
+        torn += outcome.counts.torn_writes;
+        late += outcome.counts.late_writes;
+    }
+    if !is_one {
+        let fired = [kills, power_cuts, torn, late];
+        assert!(
+            fired.iter().all(|&count| count > 0),
+            "a fault never came: {fired:?}"
+        );
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    for seed in [1, 7] {
+        let first = run_seed(seed, 60, true);
+        let second = run_seed(seed, 60, true);
+        assert_eq!(first.trace_hash, second.trace_hash);
+        assert_eq!(first.trace, second.trace);
+    }
+}
+
+/// Writes the trace of a failing seed where `RINGLOG_SIM_TRACE` says.
+struct DumpOnPanic<'a>(&'a Simulation);
+
+impl Drop for DumpOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking()
+            && let Ok(path) = std::env::var("RINGLOG_SIM_TRACE")
+            && let Some(trace) = self.0.trace_text()
+        {
+            let _ = std::fs::write(path, trace);
+        }
+    }
+}

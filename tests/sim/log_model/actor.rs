@@ -1,0 +1,375 @@
+//! A process that opens the log, checks it against the model, and uses it.
+
+use std::cell::{Cell, RefCell};
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringlog::batch::{
+    BatchBuilder, BatchHeader, BatchOptions, Codec, Compression, HEAD_SIZE, Producer,
+};
+use ringlog::io::Reactor;
+use ringlog::io::sim::Random;
+use ringlog::log::{
+    AppendPlan, BatchToAppend, DirectoryOptions, Log, LogConfig, LogDirectory, LogError, OpenLog,
+    ReadOutcome, ReadRequest, TailBudget,
+};
+use ringlog::log_state::{ProducerBatch, SequenceCheck};
+use ringlog::types::{ErrorCode, Offset, TopicId, TopicPartition};
+
+use super::model::{Model, ModelBatch};
+
+const DIRECTORY: &str = "/data/ringlog";
+const PRODUCERS: u64 = 4;
+
+/// What outlives the processes.
+pub(super) struct Shared {
+    pub(super) model: RefCell<Model>,
+    random: RefCell<Random>,
+    config: LogConfig,
+    tail_size_max: usize,
+    /// Operations done, over all processes.
+    pub(super) steps: Cell<u64>,
+    /// Operations until this process stops cleanly.
+    pub(super) steps_left: Cell<u64>,
+    /// The disk fails now and then.
+    pub(super) may_fail: Cell<bool>,
+}
+
+impl Shared {
+    pub(super) fn new(mut random: Random) -> Shared {
+        let config = LogConfig {
+            segment_size_max: 4096 << random.below(8),
+            roll_ms: if random.chance(0.2) { 2_000 } else { i64::MAX },
+            index_interval_bytes: 256 << random.below(5),
+            index_size_max: if random.chance(0.1) { 120 } else { 10 << 20 },
+            flush_before_ack: random.chance(0.7),
+            flush_messages: if random.coin() { i64::MAX } else { 50 },
+            flush_ms: if random.coin() { i64::MAX } else { 20 },
+            unflushed_bytes_max: 16 << (10 + random.below(8)),
+        };
+        Shared {
+            model: RefCell::default(),
+            config,
+            tail_size_max: 1 << random.between(10, 20),
+            random: RefCell::new(random),
+            steps: Cell::new(0),
+            steps_left: Cell::new(0),
+            may_fail: Cell::new(false),
+        }
+    }
+
+    /// A process may give up only because of its disk.
+    fn ended_with(&self, error: &LogError) {
+        assert!(self.may_fail.get(), "failed on a disk that works: {error}");
+    }
+
+    fn below(&self, bound: u64) -> u64 {
+        self.random.borrow_mut().below(bound)
+    }
+}
+
+/// One process of the broker.
+pub(super) struct Actor {
+    shared: Rc<Shared>,
+    reactor: Reactor,
+    log: Log,
+}
+
+impl Actor {
+    /// Opens and checks the log, uses it until it is told to stop, stops cleanly.
+    pub(super) async fn run(reactor: Reactor, shared: Rc<Shared>) {
+        let (directory, log) = match open(&reactor, &shared).await {
+            Ok(opened) => opened,
+            Err(error) => return shared.ended_with(&error),
+        };
+        let actor = Actor {
+            shared,
+            reactor,
+            log,
+        };
+        if let Err(error) = actor.check_all().await {
+            return actor.shared.ended_with(&error);
+        }
+        while actor.shared.steps_left.get() > 0 {
+            actor
+                .shared
+                .steps_left
+                .set(actor.shared.steps_left.get() - 1);
+            actor.shared.steps.set(actor.shared.steps.get() + 1);
+            if let Err(error) = actor.step().await {
+                return actor.shared.ended_with(&error);
+            }
+        }
+        match directory.stop().await {
+            Ok(()) => actor.shared.model.borrow_mut().stopped(),
+            Err(error) => actor.shared.ended_with(&error),
+        }
+    }
+
+    async fn step(&self) -> Result<(), LogError> {
+        match self.shared.below(16) {
+            0..=6 => {
+                for _ in 0..=self.shared.below(6) {
+                    self.append();
+                }
+            }
+            7..=9 => self.read_somewhere().await?,
+            10 => self.look_up_a_time().await?,
+            11 => self.retry_a_batch(),
+            12 => self.log.flush_all().await?,
+            13 => {
+                let wait = Duration::from_millis(self.shared.below(2_500));
+                self.reactor.sleep(wait).await;
+            }
+            _ => {
+                let wait = Duration::from_micros(self.shared.below(3_000));
+                self.reactor.sleep(wait).await;
+            }
+        }
+        self.log.progress().failed.map_or(Ok(()), Err)
+    }
+
+    /// Appends a batch of a producer that continues its sequence, or of none.
+    fn append(&self) {
+        let shared = &self.shared;
+        let now = self.reactor.wall_clock();
+        let producer = self.draw_producer();
+        let mut builder = BatchBuilder::new(
+            BatchOptions {
+                producer,
+                compression: Compression {
+                    codec: [Codec::None, Codec::Lz4][shared.below(2) as usize],
+                    level: None,
+                },
+                ..BatchOptions::default()
+            },
+            0,
+        );
+        let value_size = [16, 304, 5_000][shared.below(3) as usize];
+        let value = shared.below(u64::MAX).to_be_bytes().repeat(value_size / 8);
+        let mut timestamps = Vec::new();
+        for _ in 0..=shared.below(4) {
+            let timestamp = now - 500 + shared.below(1_000) as i64;
+            builder.append(timestamp, None, Some(&value), &[]);
+            timestamps.push(timestamp);
+        }
+        let bytes = builder.close();
+        let header = BatchHeader::parse(&bytes).unwrap();
+        self.log.prepare_append(
+            &AppendPlan {
+                size: bytes.len(),
+                last_offset_delta: header.last_offset_delta,
+                max_timestamp: header.max_timestamp,
+            },
+            now,
+        );
+        let mut model = shared.model.borrow_mut();
+        let (base_offset, leader_epoch) = (model.end(), model.leader_epoch);
+        let last_offset = base_offset + i64::from(header.last_offset_delta);
+        let producer = producer.map(|producer| producer_batch(&producer, &header));
+        {
+            let mut state = self.log.state();
+            assert_eq!(state.log_end_offset, base_offset);
+            if let Some(producer) = &producer {
+                assert_eq!(state.producers.check(producer), SequenceCheck::New);
+                state
+                    .producers
+                    .apply(producer, base_offset, header.max_timestamp);
+            }
+            state.epochs.assign(leader_epoch, base_offset);
+            state.log_end_offset = last_offset + 1;
+        }
+        let head = header.head(base_offset, leader_epoch);
+        self.log.append(BatchToAppend {
+            head,
+            body: bytes.slice(HEAD_SIZE..),
+            base_offset,
+            last_offset,
+            max_timestamp: header.max_timestamp,
+        });
+        let patched = [&head[..], &bytes[HEAD_SIZE..]].concat();
+        model.batches.push(ModelBatch {
+            bytes: patched.into(),
+            base_offset,
+            last_offset,
+            leader_epoch,
+            timestamps,
+            producer,
+        });
+    }
+
+    fn draw_producer(&self) -> Option<Producer> {
+        let id = self.shared.below(PRODUCERS + 1) as i64;
+        if id == PRODUCERS as i64 {
+            return None;
+        }
+        let state = self.log.state();
+        let known = state.producers.get(id);
+        let epoch = known.map_or(0, |entry| entry.producer_epoch);
+        if self.shared.below(20) == 0 {
+            return Some(Producer {
+                id,
+                epoch: epoch + 1,
+                base_sequence: 0,
+            });
+        }
+        Some(Producer {
+            id,
+            epoch,
+            base_sequence: known.map_or(0, |entry| entry.last_sequence() + 1),
+        })
+    }
+
+    /// A producer sends one of its batches again.
+    fn retry_a_batch(&self) {
+        let model = self.shared.model.borrow();
+        let of_producers: Vec<_> = model
+            .batches
+            .iter()
+            .filter(|b| b.producer.is_some())
+            .collect();
+        if of_producers.is_empty() {
+            return;
+        }
+        let batch = of_producers[self.shared.below(of_producers.len() as u64) as usize];
+        let retry = batch.producer.expect("filtered");
+        let later = |other: &&&ModelBatch| {
+            let other_producer = other.producer.expect("filtered");
+            other.base_offset > batch.base_offset && other_producer.producer_id == retry.producer_id
+        };
+        let later: Vec<_> = of_producers.iter().filter(later).collect();
+        let is_fenced = later
+            .iter()
+            .any(|other| other.producer.expect("filtered").producer_epoch > retry.producer_epoch);
+        match self.log.state().producers.check(&retry) {
+            SequenceCheck::Duplicate(found) => {
+                assert!(!is_fenced && later.len() < 5, "an old batch was recognised");
+                assert_eq!(found.base_offset(), batch.base_offset);
+                assert_eq!(found.last_offset, batch.last_offset);
+            }
+            SequenceCheck::Refused(ErrorCode::InvalidProducerEpoch) => assert!(is_fenced),
+            SequenceCheck::Refused(ErrorCode::OutOfOrderSequenceNumber) => {
+                assert!(!is_fenced && later.len() >= 5, "a retry was refused");
+            }
+            other => panic!("a retry of {batch:?} gave {other:?}"),
+        }
+    }
+
+    async fn read_somewhere(&self) -> Result<(), LogError> {
+        let shared = &self.shared;
+        let end = shared.model.borrow().end();
+        let bounds = [end, self.log.written_end(), self.log.durable_end()];
+        let request = ReadRequest {
+            offset: shared.below(end as u64 + 1) as i64,
+            size_max: 1 << (4 + shared.below(17)),
+            end_bound: bounds[shared.below(3) as usize],
+        };
+        self.read(request).await.map(|_| ())
+    }
+
+    async fn read(&self, request: ReadRequest) -> Result<Offset, LogError> {
+        let batches = match self.log.read(request)? {
+            ReadOutcome::Batches(batches) => batches,
+            ReadOutcome::Cold => self.log.read_cold(request).await?,
+        };
+        let size: usize = batches.pieces.iter().map(|piece| piece.len()).sum();
+        assert_eq!(batches.size, size);
+        self.shared
+            .model
+            .borrow()
+            .check_read(&request, &batches.pieces);
+        Ok(batches.next_offset)
+    }
+
+    async fn look_up_a_time(&self) -> Result<(), LogError> {
+        let shared = &self.shared;
+        let end_bound = self.log.written_end();
+        let now = self.reactor.wall_clock();
+        let timestamp = match shared.model.borrow().batches.first() {
+            Some(first) => {
+                let from = first.timestamps[0] - 600;
+                from + shared.below((now + 600 - from).max(1) as u64) as i64
+            }
+            None => now,
+        };
+        let found = self.log.offset_for_timestamp(timestamp, end_bound).await?;
+        let expected = shared.model.borrow().first_at(timestamp, end_bound);
+        assert_eq!(found, expected, "the first record from {timestamp} on");
+        let latest = self.log.max_timestamp().await?;
+        assert_eq!(latest, shared.model.borrow().latest());
+        Ok(())
+    }
+
+    /// Everything that a restart must bring back.
+    async fn check_all(&self) -> Result<(), LogError> {
+        let end = self.log.state().log_end_offset;
+        self.shared.model.borrow_mut().recovered(end);
+        {
+            let model = self.shared.model.borrow();
+            let state = self.log.state();
+            assert_eq!(state.producers, model.producers(), "the producers");
+            assert_eq!(state.epochs, model.epochs(), "the leader epochs");
+            assert_eq!(self.log.written_end(), end);
+            assert_eq!(self.log.durable_end(), end);
+        }
+        let mut offset = 0;
+        while offset < end {
+            let size_max = 1 << self.shared.below(21);
+            let next = self
+                .read(ReadRequest {
+                    offset,
+                    size_max,
+                    end_bound: end,
+                })
+                .await?;
+            assert!(next > offset, "a read at {offset} of {end} gave nothing");
+            offset = next;
+        }
+        Ok(())
+    }
+}
+
+fn producer_batch(producer: &Producer, header: &BatchHeader) -> ProducerBatch {
+    ProducerBatch {
+        producer_id: producer.id,
+        producer_epoch: producer.epoch,
+        base_sequence: producer.base_sequence,
+        last_offset_delta: header.last_offset_delta,
+        is_transactional: false,
+    }
+}
+
+/// Opens directory and log. An error is one of the disk; the log never calls itself corrupt.
+async fn open(reactor: &Reactor, shared: &Rc<Shared>) -> Result<(LogDirectory, Log), LogError> {
+    let disk = reactor.disk();
+    let path = PathBuf::from(DIRECTORY);
+    let io_error = |error| LogError::Io {
+        path: PathBuf::from(DIRECTORY),
+        error: Rc::new(error),
+    };
+    disk.create_dir_all(&path).await.map_err(io_error)?;
+    for parent in ["/data", "/"] {
+        disk.sync_dir(parent.as_ref()).await.map_err(io_error)?;
+    }
+    let options = DirectoryOptions::new(path, TailBudget::new(shared.tail_size_max));
+    let directory = LogDirectory::open(reactor, options).await?;
+    let told = Rc::clone(shared);
+    let opened = Log::open(
+        &directory,
+        OpenLog {
+            partition: TopicPartition::new("events", 0),
+            topic_id: TopicId([7; 16]),
+            config: shared.config.clone(),
+            recovery_point: 0,
+            log_start_offset: 0,
+            on_progress: Rc::new(move |progress| told.model.borrow_mut().progressed(&progress)),
+        },
+    )
+    .await;
+    if let Err(error @ LogError::Corrupt { .. }) = &opened {
+        panic!("a crash was taken for corruption: {error}");
+    }
+    let (log, _) = opened?;
+    Ok((directory, log))
+}

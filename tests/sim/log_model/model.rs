@@ -1,0 +1,221 @@
+//! What the log must hold, kept outside of the simulated world.
+
+use bytes::Bytes;
+use ringlog::log::{LogProgress, ReadRequest, TimestampOffset};
+use ringlog::log_state::{LeaderEpochCache, ProducerBatch, ProducerState};
+use ringlog::types::{LeaderEpoch, Offset, Timestamp};
+
+/// A batch that was appended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct ModelBatch {
+    pub(super) bytes: Bytes,
+    pub(super) base_offset: Offset,
+    pub(super) last_offset: Offset,
+    pub(super) leader_epoch: LeaderEpoch,
+    /// Of each record.
+    pub(super) timestamps: Vec<Timestamp>,
+    pub(super) producer: Option<ProducerBatch>,
+}
+
+impl ModelBatch {
+    pub(super) fn max_timestamp(&self) -> Timestamp {
+        self.timestamps
+            .iter()
+            .copied()
+            .max()
+            .expect("a batch has records")
+    }
+}
+
+/// Everything appended, and how much of it must come back.
+#[derive(Default)]
+pub(super) struct Model {
+    pub(super) batches: Vec<ModelBatch>,
+    pub(super) written_end: Offset,
+    pub(super) durable_end: Offset,
+    /// What must be there after the next start.
+    required_end: Offset,
+    /// A process has opened it since the last loss.
+    is_open: bool,
+    /// A write or flush has failed: only what is durable is promised.
+    has_failed: bool,
+    /// Epoch of the leader, which grows with every start.
+    pub(super) leader_epoch: LeaderEpoch,
+}
+
+impl Model {
+    pub(super) fn end(&self) -> Offset {
+        self.batches.last().map_or(0, |last| last.last_offset + 1)
+    }
+
+    pub(super) fn progressed(&mut self, progress: &LogProgress) {
+        if progress.failed.is_some() {
+            self.has_failed = true;
+            return;
+        }
+        assert!(
+            progress.durable_end <= progress.written_end,
+            "flushed before written"
+        );
+        assert!(
+            progress.written_end <= self.end(),
+            "written before appended"
+        );
+        assert!(
+            progress.written_end >= self.written_end,
+            "written_end went back"
+        );
+        assert!(
+            progress.durable_end >= self.durable_end,
+            "durable_end went back"
+        );
+        self.written_end = progress.written_end;
+        self.durable_end = progress.durable_end;
+    }
+
+    /// The process is gone: what was written is there. One that had not recovered the log promised
+    /// nothing new.
+    pub(super) fn lose_process(&mut self) {
+        if self.is_open {
+            self.required_end = match self.has_failed {
+                true => self.durable_end,
+                false => self.written_end,
+            };
+        }
+        self.is_open = false;
+    }
+
+    /// The machine lost its power: what was flushed is there.
+    pub(super) fn lose_power(&mut self) {
+        self.required_end = self.durable_end;
+        self.is_open = false;
+    }
+
+    /// A clean stop keeps everything.
+    pub(super) fn stopped(&mut self) {
+        self.written_end = self.end();
+        self.durable_end = self.end();
+    }
+
+    /// The log was opened and ends at `end`.
+    pub(super) fn recovered(&mut self, end: Offset) {
+        assert!(
+            end >= self.required_end,
+            "the log ends at {end}, {} were acknowledged",
+            self.required_end
+        );
+        assert!(
+            end <= self.end(),
+            "{end} is behind all that was appended ({})",
+            self.end()
+        );
+        let kept = self
+            .batches
+            .partition_point(|batch| batch.last_offset < end);
+        self.batches.truncate(kept);
+        assert_eq!(self.end(), end, "the log ends inside a batch");
+        self.has_failed = false;
+        self.is_open = true;
+        self.written_end = end;
+        self.durable_end = end;
+        self.required_end = end;
+        self.leader_epoch += 1;
+    }
+
+    /// The producers that these batches make.
+    pub(super) fn producers(&self) -> ProducerState {
+        let mut state = ProducerState::default();
+        for batch in &self.batches {
+            if let Some(producer) = &batch.producer {
+                state.apply(producer, batch.base_offset, batch.max_timestamp());
+            }
+        }
+        state
+    }
+
+    pub(super) fn epochs(&self) -> LeaderEpochCache {
+        let mut epochs = LeaderEpochCache::default();
+        for batch in &self.batches {
+            epochs.assign(batch.leader_epoch, batch.base_offset);
+        }
+        epochs
+    }
+
+    /// Checks what a read gave: whole batches from the one that contains the offset, none behind
+    /// the bound, not more than was asked for.
+    pub(super) fn check_read(&self, request: &ReadRequest, pieces: &[Bytes]) {
+        let bytes = pieces.concat();
+        let first = self
+            .batches
+            .partition_point(|batch| batch.last_offset < request.offset);
+        let mut rest = &bytes[..];
+        for batch in &self.batches[first..] {
+            if rest.is_empty() {
+                break;
+            }
+            assert!(
+                batch.last_offset < request.end_bound,
+                "{request:?} passed its bound"
+            );
+            let size = batch.bytes.len();
+            assert!(rest.len() >= size, "{request:?} ends inside a batch");
+            assert!(
+                rest[..size] == batch.bytes[..],
+                "{request:?} gave other bytes"
+            );
+            rest = &rest[size..];
+        }
+        assert!(rest.is_empty(), "{request:?} gave more than there is");
+        let first_fits = self
+            .batches
+            .get(first)
+            .is_some_and(|batch| batch.last_offset < request.end_bound);
+        assert_eq!(
+            !bytes.is_empty(),
+            first_fits,
+            "{request:?} gave {} bytes",
+            bytes.len()
+        );
+        if let Some(batch) = self.batches.get(first) {
+            let most = request.size_max.max(batch.bytes.len());
+            assert!(
+                bytes.len() <= most,
+                "{request:?} gave {} bytes",
+                bytes.len()
+            );
+        }
+    }
+
+    /// The first record, below a bound, not earlier than a time.
+    pub(super) fn first_at(
+        &self,
+        timestamp: Timestamp,
+        end_bound: Offset,
+    ) -> Option<TimestampOffset> {
+        self.first_that(end_bound, |time| time >= timestamp)
+    }
+
+    /// The first of the records with the largest time.
+    pub(super) fn latest(&self) -> Option<TimestampOffset> {
+        let latest = self.batches.iter().map(ModelBatch::max_timestamp).max()?;
+        self.first_that(Offset::MAX, |time| time == latest)
+    }
+
+    fn first_that(
+        &self,
+        end_bound: Offset,
+        is_wanted: impl Fn(Timestamp) -> bool,
+    ) -> Option<TimestampOffset> {
+        self.batches
+            .iter()
+            .filter(|batch| batch.last_offset < end_bound)
+            .find_map(|batch| {
+                let at = batch.timestamps.iter().position(|&time| is_wanted(time))?;
+                Some(TimestampOffset {
+                    timestamp: batch.timestamps[at],
+                    offset: batch.base_offset + at as i64,
+                    leader_epoch: batch.leader_epoch,
+                })
+            })
+    }
+}
