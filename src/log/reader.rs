@@ -37,8 +37,8 @@ pub(super) struct ReadAhead {
     next_offset: Offset,
     segment_base_offset: Offset,
     position: u64,
-    /// Read ahead; the size that was asked for.
-    data: Option<(Task<std::io::Result<Bytes>>, u64)>,
+    /// Being read ahead, or there.
+    data: Option<Task<std::io::Result<Bytes>>>,
 }
 
 /// See [`Log::read`](super::Log::read).
@@ -102,6 +102,14 @@ pub(super) async fn read_cold(
     }
 }
 
+/// Where a read is in its segment.
+struct Place {
+    position: u64,
+    read_size: u64,
+    /// The reader goes on where a read before ended.
+    is_sequential: bool,
+}
+
 /// Reads in one segment; `None` when all its batches end before the offset.
 async fn read_segment(
     log: &Rc<LogInner>,
@@ -112,47 +120,40 @@ async fn read_segment(
     let path = segment_path(&log.path, segment.base_offset, extension::LOG);
     let remembered = take_read_ahead(log, segment, request.offset);
     let is_sequential = remembered.is_some();
-    let (mut position, mut data) = match remembered {
+    let (position, mut data) = match remembered {
         Some(ahead) => (ahead.position, ahead.data),
         None => {
             let index = load_index(log, segment).await?;
             (index.borrow().position_of(request.offset), None)
         }
     };
-    let mut read_size = read_size_for(request);
+    let mut place = Place {
+        position,
+        read_size: read_size_for(request),
+        is_sequential,
+    };
     loop {
         // Only what is written; all of it is whole batches when the segment takes no more.
         let end = segment.written_position.get();
+        let position = place.position;
         if position >= end {
             return Ok(None);
         }
-        let chunk = match data.take() {
-            Some((task, _)) => task.await,
-            None => {
-                let size = read_size.min(end - position) as usize;
-                file.read_at(position, size, IoClass::Background).await
-            }
-        };
-        let chunk = chunk.map_err(|error| LogError::io(&path, error))?;
+        let size = place.read_size.min(end - position) as usize;
+        let read = data.take();
+        let read = read.unwrap_or_else(|| file.read_at(position, size, IoClass::Background));
+        let chunk = read.await.map_err(|error| LogError::io(&path, error))?;
         let found = select(&chunk, request)
             .map_err(|(at, fault)| LogError::corrupt(&path, position + at as u64, fault))?;
         match found {
             Selection::Batches {
                 start,
-                end: batches_end,
+                end,
                 next_offset,
             } => {
-                let batches = chunk.slice(start..batches_end);
-                position += batches_end as u64;
-                remember(
-                    log,
-                    segment,
-                    &file,
-                    next_offset,
-                    position,
-                    read_size,
-                    is_sequential,
-                );
+                place.position += end as u64;
+                remember(log, segment, &file, next_offset, &place);
+                let batches = chunk.slice(start..end);
                 return Ok(Some(ReadBatches {
                     size: batches.len(),
                     pieces: vec![batches],
@@ -169,8 +170,8 @@ async fn read_segment(
                         false => Ok(None),
                     };
                 }
-                position += at as u64;
-                read_size = read_size.max(needed as u64);
+                place.position += at as u64;
+                place.read_size = place.read_size.max(needed as u64);
             }
         }
     }
@@ -253,26 +254,16 @@ fn take_read_ahead(log: &LogInner, segment: &Segment, offset: Offset) -> Option<
 
 /// Remembers where a reader will go on; one that has come back to its place before also gets its
 /// next bytes read ahead.
-fn remember(
-    log: &LogInner,
-    segment: &Segment,
-    file: &File,
-    next_offset: Offset,
-    position: u64,
-    read_size: u64,
-    is_sequential: bool,
-) {
+fn remember(log: &LogInner, segment: &Segment, file: &File, next_offset: Offset, place: &Place) {
+    let position = place.position;
     let rest = segment.written_position.get().saturating_sub(position);
     let mut places = log.read_ahead.borrow_mut();
     if places.len() == READ_AHEAD_MAX {
         places.remove(0);
     }
-    let size = read_size.min(rest);
-    let is_worth_it = is_sequential && segment.is_sealed.get() && size == READ_SIZE;
-    let data = is_worth_it.then(|| {
-        let task = file.read_at(position, size as usize, IoClass::Background);
-        (task, size)
-    });
+    let size = place.read_size.min(rest);
+    let is_worth_it = place.is_sequential && segment.is_sealed.get() && size == READ_SIZE;
+    let data = is_worth_it.then(|| file.read_at(position, size as usize, IoClass::Background));
     places.push(ReadAhead {
         next_offset,
         segment_base_offset: segment.base_offset,

@@ -1,4 +1,5 @@
-//! Opening a log: made anew, found as it was stopped, or recovered after a crash (rules 4, 7, 8, 9).
+//! Opening a log: made anew, found as it was stopped, or recovered after a crash (rules 4, 7, 8
+//! and 9).
 //!
 //! A clean stop is the case in which the checkpoint names the very end: nothing is left to scan.
 
@@ -426,12 +427,7 @@ impl Opening<'_> {
             scan.next_segment();
             return Ok((segment, false));
         }
-        segment.is_sealed.set(false);
-        segment
-            .created_at
-            .set(self.directory.reactor().wall_clock());
-        segment.index.replace(Some(Rc::new(RefCell::new(index))));
-        segment.file.replace(Some(file));
+        segment.activate(file, index, self.directory.reactor().wall_clock());
         Ok((segment, true))
     }
 

@@ -146,6 +146,14 @@ impl Segment {
         })
     }
 
+    /// Makes a segment found on disk the one that takes the next batches.
+    pub(super) fn activate(&self, file: File, index: SegmentIndex, now: Timestamp) {
+        self.is_sealed.set(false);
+        self.created_at.set(now);
+        self.index.replace(Some(Rc::new(RefCell::new(index))));
+        self.file.replace(Some(file));
+    }
+
     /// The index of a segment that has it in memory, as the active one always does.
     pub(super) fn loaded_index(&self) -> Option<Rc<RefCell<SegmentIndex>>> {
         self.index.borrow().clone()

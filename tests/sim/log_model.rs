@@ -70,14 +70,7 @@ fn run_seed(seed: u64, steps: u64, keep_trace: bool) -> Outcome {
         });
         match ending {
             Ending::Stop => sim.run_until(|sim| !sim.is_running(process)),
-            Ending::Kill | Ending::PowerCut => {
-                let most = [150, 1_500, 10_000][chaos.below(3) as usize];
-                let until = shared.steps.get() + STEPS_PER_PROCESS_MAX;
-                let mut left = chaos.below(most);
-                while left > 0 && shared.steps.get() < until && sim.step() {
-                    left -= 1;
-                }
-            }
+            Ending::Kill | Ending::PowerCut => run_a_while(&sim, &shared, &mut chaos),
         }
         match ending {
             Ending::PowerCut => {
@@ -113,6 +106,16 @@ fn run_seed(seed: u64, steps: u64, keep_trace: bool) -> Outcome {
         trace: sim.trace_text(),
         counts: sim.fault_counts(),
         restarts,
+    }
+}
+
+/// Lets the process come somewhere: often only into its recovery.
+fn run_a_while(sim: &Simulation, shared: &Shared, chaos: &mut Random) {
+    let most = [150, 1_500, 10_000][chaos.below(3) as usize];
+    let until = shared.steps.get() + STEPS_PER_PROCESS_MAX;
+    let mut left = chaos.below(most);
+    while left > 0 && shared.steps.get() < until && sim.step() {
+        left -= 1;
     }
 }
 
