@@ -76,6 +76,8 @@ struct DirectoryInner {
     device_flush: DeviceFlush,
     committer: Committer,
     logs: RefCell<BTreeMap<TopicPartition, Weak<LogInner>>>,
+    /// What the cleanly stopped logs have left to say.
+    stopped: RefCell<Vec<CheckpointEntry>>,
     /// Logs that may have something to submit.
     dirty: RefCell<Vec<Weak<LogInner>>>,
     /// Logs that wait for write budget.
@@ -119,6 +121,7 @@ impl LogDirectory {
                 device_flush,
                 committer: Committer::new(),
                 logs: RefCell::default(),
+                stopped: RefCell::default(),
                 dirty: RefCell::default(),
                 starved: RefCell::default(),
                 dirty_changed: Notify::new(),
@@ -163,15 +166,13 @@ impl LogDirectory {
         logs.values().filter_map(handle).collect()
     }
 
-    /// What this shard has to say for the directory's checkpoint files. Shard 0 collects all
+    /// What this shard has to say for the directory's checkpoint files, of open logs and of those
+    /// that were stopped. Shard 0 collects all
     /// shards' and calls [`LogDirectory::write_checkpoints`].
     pub fn checkpoint_entries(&self) -> Vec<CheckpointEntry> {
-        let entry = |log: Log| CheckpointEntry {
-            partition: log.inner.partition.clone(),
-            recovery_point: log.inner.checkpoint.recovery_point(),
-            log_start_offset: log.inner.state.borrow().log_start_offset,
-        };
-        self.logs().into_iter().map(entry).collect()
+        let mut entries = self.inner.stopped.borrow().clone();
+        entries.extend(self.logs().iter().map(|log| checkpoint_entry(&log.inner)));
+        entries
     }
 
     /// Writes `recovery-point-offset-checkpoint` and `log-start-offset-checkpoint`.
@@ -249,6 +250,10 @@ impl LogDirectory {
     }
 
     pub(super) fn register(&self, log: &Rc<LogInner>) {
+        self.inner
+            .stopped
+            .borrow_mut()
+            .retain(|entry| entry.partition != log.partition);
         let before = self
             .inner
             .logs
@@ -256,6 +261,11 @@ impl LogDirectory {
             .insert(log.partition.clone(), Rc::downgrade(log));
         let is_open = before.is_some_and(|before| before.strong_count() > 0);
         assert!(!is_open, "{} is opened once", log.partition);
+    }
+
+    /// The directory's checkpoint files go on naming a log that was stopped.
+    pub(super) fn keep_entry(&self, log: &LogInner) {
+        self.inner.stopped.borrow_mut().push(checkpoint_entry(log));
     }
 
     pub(super) fn forget(&self, log: &LogInner) {
@@ -393,6 +403,14 @@ impl LogDirectory {
     pub(super) fn release_zeros(&self, size: u64) {
         let left = self.inner.zeroed_ahead.get().saturating_sub(size);
         self.inner.zeroed_ahead.set(left);
+    }
+}
+
+fn checkpoint_entry(log: &LogInner) -> CheckpointEntry {
+    CheckpointEntry {
+        partition: log.partition.clone(),
+        recovery_point: log.checkpoint.recovery_point(),
+        log_start_offset: log.state.borrow().log_start_offset,
     }
 }
 

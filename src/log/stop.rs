@@ -36,6 +36,7 @@ pub(super) async fn stop(log: &Rc<LogInner>) -> Result<(), LogError> {
     drop(sealing);
     write_state_files(log).await?;
     checkpoint::make(log).await?;
+    log.directory.keep_entry(log);
     close(log).await;
     Ok(())
 }
