@@ -176,8 +176,8 @@ impl Simulation {
         while !condition(self) {
             if !self.step() {
                 panic!(
-                    "seed {}: deadlock at {} ns after {} steps: {} tasks wait, and nothing is ready \
-                     or will happen",
+                    "seed {}: deadlock at {} ns after {} steps: {} tasks wait, and nothing is \
+                     ready or will happen",
                     self.seed(),
                     self.now().0,
                     self.step_count(),
