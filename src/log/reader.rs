@@ -122,7 +122,10 @@ async fn read_segment(
     let is_sequential = remembered.is_some();
     let (position, mut data) = match remembered {
         Some(ahead) => (ahead.position, ahead.data),
-        None => (indexed_position(log, segment, request.offset).await?, None),
+        None => {
+            let index = load_index(log, segment).await?;
+            (index.borrow().position_of(request.offset), None)
+        }
     };
     let mut place = Place {
         position,
@@ -172,17 +175,6 @@ async fn read_segment(
             }
         }
     }
-}
-
-/// Where to begin to look for an offset.
-async fn indexed_position(
-    log: &LogInner,
-    segment: &Rc<Segment>,
-    offset: Offset,
-) -> Result<u64, LogError> {
-    let index = load_index(log, segment).await?;
-    let position = index.borrow().position_of(offset);
-    Ok(position)
 }
 
 fn read_size_for(request: &ReadRequest) -> u64 {

@@ -1,7 +1,7 @@
 //! One shard: what it owns, and its handle.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::io::{Accepted, Notify, OneshotSender, Reactor};
 use crate::log::LogDirectory;
 use crate::metadata::MetadataImage;
 use crate::metrics::ShardMetrics;
-use crate::types::{ProducerId, ShardId, TopicId, TopicIdPartition};
+use crate::types::{ErrorCode, ProducerId, ShardId, TopicId, TopicIdPartition};
 
 /// One core's part of the broker. Cheap to clone, stays on its shard.
 #[derive(Clone)]
@@ -39,6 +39,8 @@ pub(super) struct Core {
     pub(super) directory: RefCell<Option<LogDirectory>>,
     /// The partitions that this shard owns.
     pub(super) replicas: RefCell<BTreeMap<TopicIdPartition, Rc<Replica>>>,
+    /// Partitions of this shard whose log cannot be opened: clients are told so.
+    pub(super) offline: RefCell<BTreeSet<TopicIdPartition>>,
     /// Partitions whose log has come further since their machine last stepped.
     pub(super) progressed: RefCell<Vec<TopicIdPartition>>,
     pub(super) progress: Notify,
@@ -98,6 +100,7 @@ impl Shard {
                 topic_configs: RefCell::new(BTreeMap::new()),
                 directory: RefCell::new(None),
                 replicas: RefCell::new(BTreeMap::new()),
+                offline: RefCell::new(BTreeSet::new()),
                 progressed: RefCell::new(Vec::new()),
                 progress: Notify::new(),
                 watchers: RefCell::new(Watchers::default()),
@@ -189,6 +192,17 @@ impl Core {
 
     pub(super) fn replica(&self, partition: &TopicIdPartition) -> Option<Rc<Replica>> {
         self.replicas.borrow().get(partition).cloned()
+    }
+
+    /// The partition, or why this shard does not serve it.
+    pub(super) fn serving(&self, partition: &TopicIdPartition) -> Result<Rc<Replica>, ErrorCode> {
+        self.replica(partition).ok_or_else(|| {
+            if self.offline.borrow().contains(partition) {
+                ErrorCode::KafkaStorageError
+            } else {
+                ErrorCode::NotLeaderOrFollower
+            }
+        })
     }
 
     pub(super) fn ticket(&self) -> u64 {

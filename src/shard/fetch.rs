@@ -181,8 +181,9 @@ pub(super) fn start(
 
 /// `left` is what the answer may still take; `None` once that is used up by a partition before.
 fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Option<usize>) -> Started {
-    let Some(replica) = core.replica(&item.partition) else {
-        return Started::Done(FetchOutcome::failed(ErrorCode::NotLeaderOrFollower));
+    let replica = match core.serving(&item.partition) {
+        Ok(replica) => replica,
+        Err(error) => return Started::Done(FetchOutcome::failed(error)),
     };
     let outcome = replica.fetch_bounds(item);
     if outcome.error.is_error() || outcome.diverging_epoch.is_some() {

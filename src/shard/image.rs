@@ -9,7 +9,7 @@ use super::error::ShardError;
 use super::message::leads;
 use super::replica::Replica;
 use crate::config::{AckClass, BrokerConfig, TopicConfig};
-use crate::log::{Log, LogConfig, LogDirectory, OpenLog, RecoveryReport};
+use crate::log::{Log, LogConfig, LogDirectory, LogError, OpenLog, RecoveryReport};
 use crate::metadata::{ConfigResource, MetadataDelta, MetadataImage, TopicImage};
 use crate::types::{TopicId, TopicIdPartition, TopicPartition};
 
@@ -140,9 +140,16 @@ impl Core {
             partition: name.to_string(),
             reason,
         };
-        let (log, report) = Log::open(&directory, open)
-            .await
-            .map_err(|error| fail(error.to_string()))?;
+        let (log, report) = match Log::open(&directory, open).await {
+            Ok(opened) => opened,
+            Err(error @ LogError::Corrupt { .. }) => {
+                // Nothing is cut; the others are served.
+                tracing::error!(partition = %name, %error, "the partition is offline");
+                self.offline.borrow_mut().insert(partition);
+                return Ok(());
+            }
+            Err(error) => return Err(fail(error.to_string())),
+        };
         log_recovery(&name, &report);
         let led = image
             .partition(partition)
@@ -174,6 +181,7 @@ impl Core {
         for topic in delta.topics_deleted.values() {
             self.topic_configs.borrow_mut().remove(&topic.topic_id);
             for partition in partitions(topic) {
+                self.offline.borrow_mut().remove(&partition);
                 let replica = self.replicas.borrow_mut().remove(&partition);
                 let Some(replica) = replica else { continue };
                 super::produce::retire(self, &replica);

@@ -69,6 +69,7 @@ impl Shard {
         let mut driver = ControllerDriver::new(Rc::clone(core), controller, log);
         register(core, &mut driver, address).await?;
         let image = Arc::new(driver.controller().image().clone());
+        core.sweep_directory(&image).await?;
         let partition_count = open_on_all_shards(core, image).await?;
         core.reactor.spawn(driver.run()).detach();
         core.reactor

@@ -62,9 +62,7 @@ pub(super) fn start(core: &Rc<Core>, to: ReplyTo, items: Vec<ListOffsetsItem>) {
 }
 
 async fn list_one(core: &Core, item: &ListOffsetsItem) -> Result<ListedOffset, ErrorCode> {
-    let replica = core
-        .replica(&item.partition)
-        .ok_or(ErrorCode::NotLeaderOrFollower)?;
+    let replica = core.serving(&item.partition)?;
     let log = replica.log();
     let answer = {
         let leader = replica.leader();

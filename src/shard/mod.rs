@@ -27,6 +27,7 @@ mod plan;
 mod produce;
 mod replica;
 mod startup;
+mod stray;
 mod watchers;
 
 pub use self::core::{Shard, TopicView};

@@ -11,7 +11,7 @@ use super::message::{Message, ProduceItem, Reply, Request};
 use super::replica::{ProduceOutcome, Replica};
 use crate::metrics::{Stage, StageClock};
 use crate::partition::{Acks, Event};
-use crate::types::{ErrorCode, ShardId, TopicIdPartition};
+use crate::types::{ShardId, TopicIdPartition};
 
 /// How late the timeout of a produce request may be answered.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -132,13 +132,12 @@ pub(super) fn start(
     call.lap(core, Stage::Enqueue);
     let deadline = core.reactor.now() + timeout;
     for (slot, item) in items.into_iter().enumerate() {
-        let outcome = match (core.replica(&item.partition), Acks::from_wire(acks)) {
-            (Some(replica), Ok(acks)) => {
+        let outcome = match (core.serving(&item.partition), Acks::from_wire(acks)) {
+            (Ok(replica), Ok(acks)) => {
                 replica.produce(core, item, acks, deadline, (Rc::clone(&call), slot));
                 continue;
             }
-            (None, Ok(_)) => ProduceOutcome::failed(ErrorCode::NotLeaderOrFollower, None),
-            (_, Err(error)) => ProduceOutcome::failed(error, None),
+            (Err(error), Ok(_)) | (_, Err(error)) => ProduceOutcome::failed(error, None),
         };
         call.complete(core, slot, outcome);
     }
