@@ -5,8 +5,9 @@ use std::path::Path;
 use crate::broker::{TestBroker, directory};
 use crate::process::BrokerProcess;
 use crate::records::batch;
-use crate::topics::{Topic, create, end_offset, produce, values};
+use crate::topics::{FetchOptions, Topic, code, create, end_offset, fetch_in, produce, values};
 use crate::wire::Wire;
+use ringlog::types::ErrorCode;
 
 fn fill(wire: &mut Wire, topic: &Topic, round: usize) {
     for partition in 0..7 {
@@ -116,4 +117,61 @@ fn an_unused_topic_is_there_after_kill_9() {
         assert_eq!(end_offset(&mut wire, &topic, partition), 0);
         produce(&mut wire, &topic, partition, &batch(&["x"]));
     }
+}
+
+/// A crash between the record that deletes a topic and the renaming of its directory leaves one.
+#[test]
+fn a_directory_that_the_metadata_does_not_know_is_put_aside() {
+    let mut broker = TestBroker::start(&[]);
+    let topic = create(&mut broker.connect(), "kept", 1, &[]);
+    produce(&mut broker.connect(), &topic, 0, &batch(&["a"]));
+    broker.stop();
+    let stray = broker.directory().join("again-0");
+    std::fs::create_dir(&stray).unwrap();
+    let metadata = "version: 0\ntopic_id: AAAAAAAAAAEAAAAAAAAAAg";
+    std::fs::write(stray.join("partition.metadata"), metadata).unwrap();
+    std::fs::create_dir(broker.directory().join("gone-0.0123-delete")).unwrap();
+    broker.start_again(&[]);
+    let again = create(&mut broker.connect(), "again", 1, &[]);
+    produce(&mut broker.connect(), &again, 0, &batch(&["b"]));
+    assert_eq!(values(&mut broker.connect(), &again, 0), ["b"]);
+    assert_eq!(values(&mut broker.connect(), &topic, 0), ["a"]);
+    let names: Vec<String> = std::fs::read_dir(broker.directory())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(
+        names
+            .iter()
+            .any(|name| name.starts_with("again-0.") && name.ends_with("-stray"))
+    );
+    assert!(
+        !names.iter().any(|name| name.ends_with("-delete")),
+        "{names:?}"
+    );
+}
+
+/// Nothing is cut below the recovery point, and the other partitions are served.
+#[test]
+fn damage_takes_one_partition_offline() {
+    let mut broker = TestBroker::start(&[]);
+    let topic = create(&mut broker.connect(), "t", 2, &[]);
+    for partition in 0..2 {
+        produce(
+            &mut broker.connect(),
+            &topic,
+            partition,
+            &batch(&["a", "b"]),
+        );
+    }
+    broker.stop();
+    let segment = broker.directory().join("t-0/00000000000000000000.log");
+    let whole = std::fs::read(&segment).unwrap();
+    std::fs::write(&segment, &whole[..whole.len() - 10]).unwrap();
+    broker.start_again(&[]);
+    let mut wire = broker.connect();
+    assert_eq!(values(&mut wire, &topic, 1), ["a", "b"]);
+    let refused = fetch_in(&mut wire, 13, &topic, (0, 0), FetchOptions::default());
+    assert_eq!(refused.error_code, code(ErrorCode::KafkaStorageError));
+    assert_eq!(std::fs::read(&segment).unwrap().len(), whole.len() - 10);
 }
