@@ -4,7 +4,7 @@
 //! [`Log::prepare_append`], then the partition's state machine on [`Log::state`], then
 //! [`Log::append`], without a wait in between. Records are written and flushed behind that, and
 //! [`LogProgress`] tells how far they are. The rules that this floor keeps are those of
-//! "Durability" in `docs/architecture.md`; the formats are drawn in `docs/disk-format.md`.
+//! "The rules of durability" in `docs/disk-format.md`, which also draws the formats.
 //!
 //! | question | answered by |
 //! |---|---|
