@@ -161,3 +161,6 @@ impl SegmentIndex {
             + self.times.len() * size_of::<TimeIndexEntry>()
     }
 }
+
+#[cfg(test)]
+mod tests;
