@@ -472,7 +472,8 @@ impl Opening<'_> {
         let failed = |error| LogError::io(scan.path, error);
         let position = stop.position;
         if position == from && position == scan.size {
-            return Ok(());
+            // The cut may be of a process that died before it had synced it.
+            return scan.file.sync_all().await.map_err(failed);
         }
         self.is_changed = true;
         if nonzero_end > position {
