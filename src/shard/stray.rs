@@ -1,5 +1,5 @@
-//! Directories of partitions that the metadata does not know: what a crash leaves between the record
-//! that deletes a topic and the renaming of its directories.
+//! Directories of partitions that the metadata does not know: what a crash leaves between the
+//! record that deletes a topic and the renaming of its directories.
 
 use std::path::Path;
 
