@@ -372,12 +372,7 @@ impl Opening<'_> {
         later: &[Offset],
     ) -> Result<(Rc<Segment>, bool), LogError> {
         let path = segment_path(&self.path, base_offset, extension::LOG);
-        let opened = self
-            .directory
-            .disk()
-            .open(&path, locked_for_writing(false))
-            .await;
-        let file = opened.map_err(|error| LogError::io(&path, error))?;
+        let file = self.open_segment(&path).await?;
         let segment_scan = SegmentScan {
             reactor: self.directory.reactor(),
             file: &file,
@@ -431,6 +426,13 @@ impl Opening<'_> {
         Ok((segment, true))
     }
 
+    /// Opens a segment, once the last write of whoever had it is over (rule 4).
+    async fn open_segment(&self, path: &Path) -> Result<File, LogError> {
+        let disk = self.directory.disk();
+        let opened = disk.open(path, locked_for_writing(false)).await;
+        opened.map_err(|error| LogError::io(path, error))
+    }
+
     /// Looks at the segments behind the log's end before they are dropped.
     async fn judge_later(
         &self,
@@ -440,12 +442,7 @@ impl Opening<'_> {
     ) -> Result<(), LogError> {
         for &base_offset in later {
             let path = segment_path(&self.path, base_offset, extension::LOG);
-            let opened = self
-                .directory
-                .disk()
-                .open(&path, locked_for_writing(false))
-                .await;
-            let file = opened.map_err(|error| LogError::io(&path, error))?;
+            let file = self.open_segment(&path).await?;
             let scan = SegmentScan {
                 reactor: self.directory.reactor(),
                 file: &file,
