@@ -80,7 +80,8 @@ pub(super) async fn delete(log: &Rc<LogInner>) -> Result<(), LogError> {
     log.is_closed.set(true);
     // What was submitted runs to its end before the names move.
     log.flush_all().await?;
-    let _sealing = log.sealing.acquire(1).await;
+    // Rolls under way end; the permit goes at once, for a checkpoint under way may want it.
+    drop(log.sealing.acquire(1).await);
     close(log).await;
     let name = log.partition.to_string();
     let id = (u128::from(log.reactor.random()) << 64) | u128::from(log.reactor.random());

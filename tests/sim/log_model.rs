@@ -6,6 +6,7 @@ mod actor;
 mod model;
 
 use std::cell::Cell;
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -182,6 +183,23 @@ fn the_same_seed_gives_the_same_trace() {
         let second = run_seed(seed, 60, true);
         assert_eq!(first.trace_hash, second.trace_hash);
         assert_eq!(first.trace, second.trace);
+    }
+}
+
+#[test]
+fn deletion_ends_whatever_is_under_way() {
+    for seed in seeds(SEEDS_DEFAULT) {
+        let sim = Simulation::new(SimOptions {
+            step_count_max: STEP_COUNT_MAX,
+            ..SimOptions::with_seed(seed)
+        });
+        let shared = Rc::new(Shared::new(sim.random("operations")));
+        shared.steps_left.set(1 + sim.random("chaos").below(60));
+        shared.ends_by_deletion.set(true);
+        sim.run(MachineId::FIRST, |reactor| Actor::run(reactor, shared));
+        let metadata = Path::new("/data/ringlog/events-0/partition.metadata");
+        let left = sim.file_contents(MachineId::FIRST, metadata);
+        assert_eq!(left, None, "seed {seed}: the log is still there");
     }
 }
 

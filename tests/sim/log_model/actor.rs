@@ -34,6 +34,8 @@ pub(super) struct Shared {
     pub(super) steps_left: Cell<u64>,
     /// The disk fails now and then.
     pub(super) may_fail: Cell<bool>,
+    /// The process ends by deleting the log.
+    pub(super) ends_by_deletion: Cell<bool>,
 }
 
 impl Shared {
@@ -56,6 +58,7 @@ impl Shared {
             steps: Cell::new(0),
             steps_left: Cell::new(0),
             may_fail: Cell::new(false),
+            ends_by_deletion: Cell::new(false),
         }
     }
 
@@ -101,10 +104,23 @@ impl Actor {
                 return actor.shared.ended_with(&error);
             }
         }
+        if actor.shared.ends_by_deletion.get() {
+            // Also in the middle of a checkpoint.
+            actor.log.set_config(actor.shared.config.clone());
+            actor.wait_a_moment().await;
+            let deleted = actor.log.delete().await;
+            deleted.unwrap_or_else(|error| actor.shared.ended_with(&error));
+            return;
+        }
         match directory.stop().await {
             Ok(()) => actor.shared.model.borrow_mut().stopped(),
             Err(error) => actor.shared.ended_with(&error),
         }
+    }
+
+    async fn wait_a_moment(&self) {
+        let wait = Duration::from_micros(self.shared.below(500));
+        self.reactor.sleep(wait).await;
     }
 
     async fn step(&self) -> Result<(), LogError> {
