@@ -81,6 +81,9 @@ pub struct DiskFacts {
     pub physical_block_size: u32,
     pub free_bytes: u64,
     pub total_bytes: u64,
+    /// Another after each start of the machine: what the system has of the disk in memory lasts as
+    /// long. Fit for a file's name.
+    pub boot_id: String,
 }
 
 /// The disk, as one shard sees it.

@@ -50,6 +50,9 @@ fn facts_of(path: &Path) -> Result<DiskFacts> {
         physical_block_size: number("physical_block_size").unwrap_or(BLOCK_SIZE_UNKNOWN),
         free_bytes: space.blocks_available() * fragment_size,
         total_bytes: space.blocks() * fragment_size,
+        boot_id: fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+            .trim()
+            .to_owned(),
     })
 }
 

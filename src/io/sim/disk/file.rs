@@ -150,11 +150,11 @@ impl Handle {
     }
 
     pub(in crate::io) async fn facts(&self, path: &Path) -> Result<DiskFacts> {
-        let (used, total) = {
+        let ((used, total), power_cut_count) = {
             let mut world = self.world().lock();
             let disk = &world.machine(self.machine()).disk;
             disk.find(path)?;
-            disk.usage()
+            (disk.usage(), disk.power_cut_count())
         };
         Ok(DiskFacts {
             file_system: FileSystem::Ext4,
@@ -165,6 +165,7 @@ impl Handle {
             physical_block_size: WRITE_UNIT as u32,
             free_bytes: total.saturating_sub(used),
             total_bytes: total,
+            boot_id: format!("boot-{power_cut_count}"),
         })
     }
 }

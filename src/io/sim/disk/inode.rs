@@ -130,6 +130,8 @@ pub(super) struct Inode {
     cached_units: Vec<u64>,
     new_units: Vec<u64>,
     cut_sequence: u64,
+    /// When the sync was submitted that gave `synced_size`.
+    size_synced_at: u64,
     pub(super) in_flight: Vec<WriteInFlight>,
     pub(super) locked_by: Option<u64>,
     pub(super) open_count: u32,
@@ -368,7 +370,11 @@ impl Inode {
             !is_synced
         });
         self.cut_units.clear();
-        self.synced_size = point.size;
+        // Of two syncs the later submitted one may end first.
+        if point.sequence >= self.size_synced_at {
+            self.size_synced_at = point.sequence;
+            self.synced_size = point.size;
+        }
     }
 
     /// The machine lost its power: what is on the medium is all there is.

@@ -60,6 +60,7 @@ pub(in crate::io::sim) struct DiskState {
     sequence: u64,
     pub(in crate::io::sim) capacity_size: u64,
     used_unit_count: u64,
+    power_cut_count: u64,
     pub(in crate::io::sim) fail_rules: Vec<FailRule>,
     pub(in crate::io::sim) slow_factor: u64,
     latency: Random,
@@ -77,6 +78,7 @@ impl DiskState {
             sequence: 0,
             capacity_size,
             used_unit_count: 0,
+            power_cut_count: 0,
             fail_rules: Vec::new(),
             slow_factor: 1,
             latency: Random::stream(seed, "disk latency", machine),
@@ -190,6 +192,12 @@ impl DiskState {
                 .expect("kept while used")
                 .in_flight_count -= 1;
             self.release_if_done(descriptor);
+        } else if submitted.is_orphan {
+            // The kernel gives up a dead process's files after its last system call has ended.
+            let of_dead = self.descriptors.iter();
+            let of_dead = of_dead.filter(|(_, entry)| entry.process == submitted.process);
+            let of_dead: Vec<u64> = of_dead.map(|(id, _)| *id).collect();
+            of_dead.into_iter().for_each(|id| self.release_if_done(id));
         }
         submitted.completion.complete(result);
         fault
@@ -524,7 +532,15 @@ impl DiskState {
 
     fn release_if_done(&mut self, id: u64) {
         let descriptor = &self.descriptors[&id];
-        if !descriptor.is_closed || descriptor.in_flight_count > 0 {
+        let process = descriptor.process;
+        let is_naming = |submitted: &Submitted| {
+            let is_of_dead = submitted.is_orphan && submitted.process == process;
+            is_of_dead && submitted.operation.descriptor().is_none()
+        };
+        if !descriptor.is_closed
+            || descriptor.in_flight_count > 0
+            || self.submitted.values().any(is_naming)
+        {
             return;
         }
         let inode = self
@@ -582,6 +598,7 @@ impl DiskState {
     /// The power is gone: a drawn part of what was not durable survives. The machine's processes
     /// are dead already.
     pub(in crate::io::sim) fn power_cut(&mut self, counts: &mut FaultCounts) {
+        self.power_cut_count += 1;
         let survival = Survival::draw(&mut self.chance);
         let sequence = self.tick();
         for inode in self.inodes.values_mut() {
@@ -632,6 +649,10 @@ impl DiskState {
     /// Bytes that are used and that there are.
     pub(in crate::io::sim) fn usage(&self) -> (u64, u64) {
         (self.used_unit_count * UNIT, self.capacity_size)
+    }
+
+    pub(in crate::io::sim) fn power_cut_count(&self) -> u64 {
+        self.power_cut_count
     }
 
     /// Whether a path stands for something.
