@@ -7,8 +7,8 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::log::LogInner;
-use super::segment::{Segment, align_down, extension, locked_for_writing, segment_path};
-use super::{LogDirectory, LogError};
+use super::segment::{Segment, align_down, extension, segment_path};
+use super::{BrokenRule, LogDirectory, LogError};
 use crate::io::{File, IoClass, Notify, OpenOptions, Semaphore, WRITE_UNIT};
 use crate::log_state::{OffsetIndexEntry, RecoveryCheckpoint, TimeIndexEntry};
 use crate::types::Offset;
@@ -85,9 +85,8 @@ pub(super) async fn run(directory: LogDirectory) {
 }
 
 async fn advance(log: &Rc<LogInner>) {
-    if let Err(LogError::Io { path, error }) = make(log).await {
-        let error = std::io::Error::new(error.kind(), error.to_string());
-        log.directory.fail(&path, error);
+    if let Err(error) = make(log).await {
+        log.directory.fail(&error);
     }
 }
 
@@ -173,9 +172,11 @@ pub(super) async fn make(log: &Rc<LogInner>) -> Result<(), LogError> {
             .map(|(_, s)| Rc::clone(s))
             .collect()
     };
-    log.wait_until(|core| core.written_bytes >= bytes).await?;
-    log.directory.request_flush(log);
-    log.wait_until(|core| core.durable_bytes >= bytes).await?;
+    if !log.directory.breaks(BrokenRule::CheckpointsAhead) {
+        log.wait_until(|core| core.written_bytes >= bytes).await?;
+        log.directory.request_flush(log);
+        log.wait_until(|core| core.durable_bytes >= bytes).await?;
+    }
     for segment in older {
         loop {
             let changed = segment.changed.notified();
@@ -188,7 +189,8 @@ pub(super) async fn make(log: &Rc<LogInner>) -> Result<(), LogError> {
     }
     write_new_entries(log, &segment, &checkpoint).await?;
     write_slot(log, &checkpoint).await?;
-    log.checkpoint.covered_bytes.set(bytes);
+    let durable_bytes = log.core.borrow().durable_bytes;
+    log.checkpoint.covered_bytes.set(bytes.min(durable_bytes));
     Ok(())
 }
 
@@ -249,7 +251,8 @@ async fn write_new_entries(
     }
     let offset_count = checkpoint.offset_index_entry_count as usize;
     let time_count = checkpoint.time_index_entry_count as usize;
-    if (offset_count, time_count) == (synced.offset_count, synced.time_count) {
+    if offset_count <= synced.offset_count && time_count <= synced.time_count {
+        // A stop may have written more since this checkpoint was captured.
         return Ok(());
     }
     let (offsets, times) = {
@@ -266,7 +269,7 @@ async fn write_new_entries(
     append_to_index(log, segment, extension::TIME_INDEX, times, times_from).await?;
     if is_new {
         let dir_synced = log.directory.disk().sync_dir(&log.path).await;
-        dir_synced.map_err(|error| LogError::io(&log.path, error))?;
+        dir_synced.map_err(|error| LogError::flush(&log.path, error))?;
     }
     log.checkpoint.index_synced.set(IndexSynced {
         offset_count,
@@ -302,7 +305,8 @@ async fn append_to_index(
     buffer.as_mut_slice()[..new.len()].copy_from_slice(new);
     let written = file.write_at(buffer, position, IoClass::Background).await;
     written.map_err(failed)?;
-    file.sync_all().await.map_err(failed)
+    let synced = file.sync_all().await;
+    synced.map_err(|error| LogError::flush(&path, error))
 }
 
 /// Writes the next slot and makes it durable; from then on it counts.
@@ -331,7 +335,7 @@ async fn write_slot(log: &Rc<LogInner>, checkpoint: &RecoveryCheckpoint) -> Resu
         } else {
             file.sync_data().await
         };
-        flushed.map_err(failed)?;
+        flushed.map_err(|error| LogError::flush(&path, error))?;
         own.next_slot.set(1 - slot);
     }
     own.number.set(checkpoint.number);
@@ -372,7 +376,8 @@ async fn new_file(
     let mut contents = bytes.to_vec();
     contents.resize(2 * slot_size, 0);
     let disk = directory.disk();
-    disk.write_file(&path, contents).await.map_err(failed)?;
-    let file = disk.open(&path, locked_for_writing(false)).await;
+    let written = disk.write_file(&path, contents).await;
+    written.map_err(|error| LogError::replacing(&path, error))?;
+    let file = disk.open(&path, directory.locked_for_writing(false)).await;
     Ok((file.map_err(failed)?, slot_size))
 }

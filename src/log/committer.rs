@@ -7,9 +7,9 @@
 use std::cell::{Cell, RefCell};
 use std::rc::{Rc, Weak};
 
-use super::LogDirectory;
-use super::log::LogInner;
+use super::log::{Core, LogInner};
 use super::segment::{Segment, extension, segment_path};
+use super::{BrokenRule, LogDirectory, LogError};
 use crate::io::{Notify, Semaphore};
 use crate::types::Offset;
 
@@ -100,19 +100,24 @@ impl Committer {
 
 fn is_covered(log: &LogInner) -> bool {
     let core = log.core.borrow();
-    core.unflushed.iter().all(|segment| segment.is_covered())
+    let is_forced = log.directory.breaks(BrokenRule::FlushesTheDeviceOnly);
+    is_forced || core.unflushed.iter().all(|segment| segment.is_covered())
 }
 
 /// One flush for all of `logs`.
 async fn flush_device(directory: &LogDirectory, logs: Vec<Rc<LogInner>>) {
     let marks: Vec<_> = logs.into_iter().map(|log| (begin(&log), log)).collect();
-    match directory.device_flush().flush().await {
+    let mut flushed = directory.device_flush().flush().await;
+    if flushed.is_err() && directory.breaks(BrokenRule::RetriesFailedFlush) {
+        flushed = directory.device_flush().flush().await;
+    }
+    match flushed {
         Ok(()) => {
             for (mark, log) in marks {
                 finish(&log, mark);
             }
         }
-        Err(error) => directory.fail(directory.path(), error),
+        Err(error) => directory.fail(&LogError::flush(directory.path(), error)),
     }
 }
 
@@ -129,9 +134,13 @@ async fn sync_files(log: Rc<LogInner>) {
             changed.await;
         }
         let file = segment.open_file().expect("a written segment is open");
-        if let Err(error) = file.sync_data().await {
+        let mut synced = file.sync_data().await;
+        if synced.is_err() && log.directory.breaks(BrokenRule::RetriesFailedFlush) {
+            synced = file.sync_data().await;
+        }
+        if let Err(error) = synced {
             let path = segment_path(&log.path, segment.base_offset, extension::LOG);
-            log.directory.fail(&path, error);
+            log.directory.fail(&LogError::flush(&path, error));
             return;
         }
     }
@@ -146,7 +155,16 @@ fn begin(log: &LogInner) -> FlushMark {
     assert_eq!(log.flush_phase.get(), FlushPhase::Wanted);
     log.flush_phase.set(FlushPhase::Running);
     let mut core = log.core.borrow_mut();
-    let segments = std::mem::take(&mut core.unflushed)
+    FlushMark {
+        written_end: core.written_end,
+        written_bytes: core.written_bytes,
+        segments: take_unflushed(&mut core),
+    }
+}
+
+/// The segments with writes that no flush covers yet, and how far they are written.
+fn take_unflushed(core: &mut Core) -> Vec<(Rc<Segment>, u64)> {
+    std::mem::take(&mut core.unflushed)
         .into_iter()
         .map(|segment| {
             segment.has_unflushed.set(false);
@@ -154,17 +172,17 @@ fn begin(log: &LogInner) -> FlushMark {
             let position = segment.written_position.get();
             (segment, position)
         })
-        .collect();
-    FlushMark {
-        written_end: core.written_end,
-        written_bytes: core.written_bytes,
-        segments,
-    }
+        .collect()
 }
 
-fn finish(log: &Rc<LogInner>, mark: FlushMark) {
+fn finish(log: &Rc<LogInner>, mut mark: FlushMark) {
     let phase = log.flush_phase.replace(FlushPhase::Idle);
     let mut core = log.core.borrow_mut();
+    if log.directory.breaks(BrokenRule::FlushCountsLaterWrites) {
+        mark.written_end = core.written_end;
+        mark.written_bytes = core.written_bytes;
+        take_unflushed(&mut core);
+    }
     assert!(
         mark.written_bytes >= core.durable_bytes,
         "flushes of a log are in order"

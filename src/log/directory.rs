@@ -7,15 +7,22 @@ use std::rc::{Rc, Weak};
 
 use super::committer::Committer;
 use super::log::LogInner;
-use super::segment::Segment;
+use super::segment::{LOCK_WAIT_MAX, Segment};
 use super::writer::{self, WRITE_SIZE_MAX};
-use super::{Log, LogError, TailBudget, checkpoint};
-use crate::io::{DeviceFlush, Disk, DiskFacts, FileSystem, Notify, Reactor, WriteBuffer};
+use super::{BrokenRule, Log, LogError, TailBudget, checkpoint};
+use crate::io::{
+    DeviceFlush, Disk, DiskFacts, FileSystem, Notify, OpenOptions, Reactor, WriteBuffer,
+};
 use crate::log_state::encode_offsets;
 use crate::types::{Offset, TopicPartition};
 
 /// The file whose fdatasync flushes the device (rule 5). One per log directory.
 const FLUSH_FILE: &str = ".ringlog-flush";
+
+/// What stands in a directory in which a flush has failed: `<this>.<id of the machine's start>`.
+/// Only its name counts, which the system knows whatever the disk does, as long as it knows of the
+/// writes that never became durable.
+pub const FLUSH_FAILED_PREFIX: &str = "ringlog-flush-failed.";
 
 /// Kafka's checkpoint files of a log directory.
 const RECOVERY_POINT_CHECKPOINT: &str = "recovery-point-offset-checkpoint";
@@ -40,6 +47,8 @@ pub struct DirectoryOptions {
     pub write_bytes_in_flight_max: usize,
     /// Bytes of zeros written ahead of the appenders at most, on this shard; 0 turns it off.
     pub zero_ahead_bytes_max: u64,
+    /// What tests break.
+    pub broken_rule: Option<BrokenRule>,
 }
 
 impl DirectoryOptions {
@@ -49,6 +58,7 @@ impl DirectoryOptions {
             tail_budget,
             write_bytes_in_flight_max: 32 << 20,
             zero_ahead_bytes_max: 1 << 30,
+            broken_rule: None,
         }
     }
 }
@@ -92,6 +102,8 @@ struct DirectoryInner {
     /// Sealed segments that a reader has opened, oldest first.
     opened: RefCell<VecDeque<Weak<Segment>>>,
     failure: RefCell<Option<LogError>>,
+    /// [`FLUSH_FAILED_PREFIX`] was left.
+    is_noted: Cell<bool>,
     is_stopped: Cell<bool>,
     checkpoints: checkpoint::Schedule,
 }
@@ -110,6 +122,12 @@ impl LogDirectory {
         let path = options.path.clone();
         let facts = disk.facts(&path).await;
         let facts = facts.map_err(|error| LogError::io(&path, error))?;
+        let marker = path.join(format!("{FLUSH_FAILED_PREFIX}{}", facts.boot_id));
+        match disk.open(&marker, OpenOptions::default()).await {
+            Ok(_) => return Err(LogError::NotTrusted { marker }),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(LogError::io(&marker, error)),
+        }
         let flush_path = path.join(FLUSH_FILE);
         let device_flush = disk.device_flush(&flush_path).await;
         let device_flush = device_flush.map_err(|error| LogError::io(&flush_path, error))?;
@@ -132,6 +150,7 @@ impl LogDirectory {
                 index_bytes: Cell::new(0),
                 opened: RefCell::default(),
                 failure: RefCell::default(),
+                is_noted: Cell::new(false),
                 is_stopped: Cell::new(false),
                 checkpoints: checkpoint::Schedule::default(),
                 options,
@@ -189,7 +208,7 @@ impl LogDirectory {
         ] {
             let path = self.path().join(name);
             let written = self.disk().write_file(&path, text.into_bytes()).await;
-            written.map_err(|error| LogError::io(&path, error))?;
+            written.map_err(|error| LogError::replacing(&path, error))?;
         }
         Ok(())
     }
@@ -216,6 +235,22 @@ impl LogDirectory {
 
     pub(super) fn is_stopped(&self) -> bool {
         self.inner.is_stopped.get() || self.inner.failure.borrow().is_some()
+    }
+
+    /// Whether a test has this rule broken.
+    pub(super) fn breaks(&self, rule: BrokenRule) -> bool {
+        self.inner.options.broken_rule == Some(rule)
+    }
+
+    /// How a file is opened that a log writes: its writes hold off the next process's recovery
+    /// (rule 4).
+    pub(super) fn locked_for_writing(&self, create: bool) -> OpenOptions {
+        let is_locked = !self.breaks(BrokenRule::LocksNothing);
+        OpenOptions {
+            write: true,
+            create,
+            lock_within: is_locked.then_some(LOCK_WAIT_MAX),
+        }
     }
 
     pub(super) fn reactor(&self) -> &Reactor {
@@ -273,17 +308,23 @@ impl LogDirectory {
     }
 
     /// A write or flush has failed: nothing is written here any more (rule 10).
-    pub(super) fn fail(&self, path: &Path, error: std::io::Error) {
+    pub(super) fn fail(&self, error: &LogError) {
+        let (path, cause) = match error {
+            LogError::Io { path, error } | LogError::Flush { path, error } => (path, error),
+            // Told already, or of one log alone.
+            _ => return,
+        };
+        self.note_failed_flush(error);
         tracing::error!(
-            path = %path.display(), %error,
+            path = %path.display(), error = %cause,
             "a write or flush failed; this log directory stays offline until the broker restarts"
         );
         if self.inner.failure.borrow().is_some() {
             return;
         }
         self.inner.failure.replace(Some(LogError::Failed {
-            path: path.to_owned(),
-            error: Rc::new(error),
+            path: path.clone(),
+            error: Rc::clone(cause),
         }));
         self.inner.dirty_changed.notify_all();
         self.inner.committer.stop();
@@ -295,6 +336,30 @@ impl LogDirectory {
                 .for_each(|segment| segment.changed.notify_all());
             log.tell_progress();
         }
+    }
+
+    /// Leaves word of a failed flush for the next start. A failed flush may have taken from the
+    /// disk what the system still shows: only a new start of the machine tells what there is.
+    pub(super) fn note_failed_flush(&self, error: &LogError) {
+        if !matches!(error, LogError::Flush { .. }) || self.inner.is_noted.replace(true) {
+            return;
+        }
+        let name = format!("{FLUSH_FAILED_PREFIX}{}", self.inner.facts.boot_id);
+        let marker = self.path().join(name);
+        let options = OpenOptions {
+            write: true,
+            create: true,
+            lock_within: None,
+        };
+        let made = self.disk().open(&marker, options);
+        self.reactor()
+            .spawn(async move {
+                if let Err(error) = made.await {
+                    let marker = marker.display();
+                    tracing::error!(%marker, %error, "the failed flush cannot be noted on disk");
+                }
+            })
+            .detach();
     }
 
     pub(super) fn request_flush(&self, log: &Rc<LogInner>) {

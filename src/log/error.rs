@@ -21,6 +21,21 @@ pub enum LogError {
         path: PathBuf,
         error: Rc<std::io::Error>,
     },
+    /// A flush failed: what was written since the last one may be read and yet never become
+    /// durable.
+    #[error("{}: a flush failed: {error}", path.display())]
+    Flush {
+        path: PathBuf,
+        error: Rc<std::io::Error>,
+    },
+    /// A flush failed here, and the machine has not been started anew since.
+    #[error(
+        "a flush failed here before ({} says so), and what the system has in memory since may \
+         never reach the disk; look at the disk (dmesg), then restart the machine, which makes it \
+         show what it has; to trust it all the same, remove that file",
+        marker.display()
+    )]
+    NotTrusted { marker: PathBuf },
     /// A write or flush failed: final for the whole log directory.
     #[error("log directory {} failed and stays offline: {error}", path.display())]
     Failed {
@@ -47,6 +62,21 @@ impl LogError {
         }
     }
 
+    pub(super) fn flush(path: &Path, error: std::io::Error) -> LogError {
+        LogError::Flush {
+            path: path.to_owned(),
+            error: Rc::new(error),
+        }
+    }
+
+    /// Of replacing a small file, which includes flushes: a full disk is none of theirs.
+    pub(super) fn replacing(path: &Path, error: std::io::Error) -> LogError {
+        match error.raw_os_error() {
+            Some(nix::libc::EIO) => LogError::flush(path, error),
+            _ => LogError::io(path, error),
+        }
+    }
+
     pub(super) fn corrupt(path: &Path, position: u64, fault: impl Into<String>) -> LogError {
         LogError::Corrupt {
             path: path.to_owned(),
@@ -59,9 +89,11 @@ impl LogError {
     pub fn error_code(&self) -> ErrorCode {
         match self {
             LogError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
-            LogError::Io { .. } | LogError::Failed { .. } | LogError::Corrupt { .. } => {
-                ErrorCode::KafkaStorageError
-            }
+            LogError::Io { .. }
+            | LogError::Flush { .. }
+            | LogError::NotTrusted { .. }
+            | LogError::Failed { .. }
+            | LogError::Corrupt { .. } => ErrorCode::KafkaStorageError,
             LogError::Closed => ErrorCode::NotLeaderOrFollower,
         }
     }

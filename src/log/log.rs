@@ -13,8 +13,8 @@ use super::tail::Tail;
 use super::writer::WriteInFlight;
 use super::zero_ahead::Rate;
 use super::{
-    AppendPlan, BatchToAppend, LogConfig, LogDirectory, LogError, LogProgress, OnProgress,
-    ReadBatches, ReadOutcome, ReadRequest, TimestampOffset,
+    AppendPlan, BatchToAppend, BrokenRule, LogConfig, LogDirectory, LogError, LogProgress,
+    OnProgress, ReadBatches, ReadOutcome, ReadRequest, TimestampOffset,
 };
 use crate::io::{Notify, Reactor, Semaphore};
 use crate::log_state::LogState;
@@ -143,8 +143,13 @@ impl LogInner {
 
     pub(super) fn progress(&self) -> LogProgress {
         let core = self.core.borrow();
+        let is_told_early = self.directory.breaks(BrokenRule::AcknowledgesUnwritten);
+        let written_end = match is_told_early {
+            true => core.active().end_offset.get(),
+            false => core.written_end,
+        };
         LogProgress {
-            written_end: core.written_end,
+            written_end,
             durable_end: core.durable_end,
             failed: self.directory.failure(),
         }
@@ -199,7 +204,8 @@ impl Log {
         directory: &LogDirectory,
         options: OpenLog,
     ) -> Result<(Log, RecoveryReport), LogError> {
-        super::recovery::open(directory, options).await
+        let opened = super::recovery::open(directory, options).await;
+        opened.inspect_err(|error| directory.note_failed_flush(error))
     }
 
     pub fn partition(&self) -> &TopicPartition {
@@ -330,12 +336,14 @@ impl Log {
     /// Clean stop of this log: everything written and flushed, the active segment cut to its size,
     /// indexes, snapshot and checkpoint written. The log is closed then.
     pub async fn stop(&self) -> Result<(), LogError> {
-        super::stop::stop(&self.inner).await
+        let stopped = super::stop::stop(&self.inner).await;
+        stopped.inspect_err(|error| self.inner.directory.note_failed_flush(error))
     }
 
     /// Stops and removes the log: its directory is renamed to `<topic>-<n>.<uuid>-delete` when
     /// this returns, and removed behind that.
     pub async fn delete(&self) -> Result<(), LogError> {
-        super::stop::delete(&self.inner).await
+        let deleted = super::stop::delete(&self.inner).await;
+        deleted.inspect_err(|error| self.inner.directory.note_failed_flush(error))
     }
 }

@@ -4,7 +4,7 @@
 //! [`Log::prepare_append`], then the partition's state machine on [`Log::state`], then
 //! [`Log::append`], without a wait in between. Records are written and flushed behind that, and
 //! [`LogProgress`] tells how far they are. The rules that this floor keeps are those of
-//! "The rules of durability" in `docs/disk-format.md`, which also draws the formats.
+//! `docs/durability.md`; `docs/disk-format.md` draws the formats.
 //!
 //! | question | answered by |
 //! |---|---|
@@ -18,6 +18,7 @@
 //! | what if the disk fails? | `LogDirectory::fail` (10) |
 
 mod append_types;
+mod broken_rule;
 mod checkpoint;
 mod committer;
 mod config;
@@ -42,8 +43,9 @@ mod writer;
 mod zero_ahead;
 
 pub use append_types::{AppendPlan, BatchToAppend, LogProgress, OnProgress};
+pub use broken_rule::BrokenRule;
 pub use config::LogConfig;
-pub use directory::{CheckpointEntry, DirectoryOptions, LogDirectory};
+pub use directory::{CheckpointEntry, DirectoryOptions, FLUSH_FAILED_PREFIX, LogDirectory};
 pub use error::LogError;
 pub use log::{Log, OpenLog, RecoveryReport};
 pub use read_types::{ReadBatches, ReadOutcome, ReadRequest, ReadSource, TimestampOffset};

@@ -12,13 +12,11 @@ use super::checkpoint::{self, CHECKPOINT_FILE, CheckpointFile};
 use super::committer::FlushPhase;
 use super::log::{Core, LogInner};
 use super::replay::{Rest, ScanStop, SegmentScan};
-use super::segment::{
-    Segment, align_down, align_up, extension, locked_for_writing, parse_segment_name, segment_path,
-};
+use super::segment::{Segment, align_down, align_up, extension, parse_segment_name, segment_path};
 use super::segment_index::SegmentIndex;
 use super::stop::LEADER_EPOCH_CHECKPOINT;
 use super::zero_ahead::Rate;
-use super::{Log, LogDirectory, LogError, OpenLog, RecoveryReport, roll};
+use super::{BrokenRule, Log, LogDirectory, LogError, OpenLog, RecoveryReport, roll};
 use crate::io::{File, IoClass, Notify, Semaphore, WRITE_UNIT};
 use crate::log_state::{
     CHECKPOINT_SIZE_MAX, LeaderEpochCache, LogState, OffsetIndexEntry, ProducerState,
@@ -150,10 +148,11 @@ impl Opening<'_> {
         } else {
             self.report.created = true;
             // Also when the directory was there: a dead process may not have come to this.
-            disk.sync_dir(self.directory.path()).await.map_err(failed)?;
+            let synced = disk.sync_dir(self.directory.path()).await;
+            synced.map_err(|error| LogError::flush(self.directory.path(), error))?;
             let text = encode_partition_metadata(self.options.topic_id);
             let written = disk.write_file(&metadata_path, text.into_bytes()).await;
-            written.map_err(|error| LogError::io(&metadata_path, error))?;
+            written.map_err(|error| LogError::replacing(&metadata_path, error))?;
         }
         for entry in &entries {
             match parse_segment_name(&entry.name) {
@@ -185,7 +184,7 @@ impl Opening<'_> {
         let file = match self
             .directory
             .disk()
-            .open(&path, locked_for_writing(false))
+            .open(&path, self.directory.locked_for_writing(false))
             .await
         {
             Ok(file) => file,
@@ -329,7 +328,7 @@ impl Opening<'_> {
         if self.is_changed {
             // The dead process may not have come to syncing the names of what it made.
             let synced = self.directory.disk().sync_dir(&self.path).await;
-            synced.map_err(|error| LogError::io(&self.path, error))?;
+            synced.map_err(|error| LogError::flush(&self.path, error))?;
         }
         state.log_start_offset = state
             .log_start_offset
@@ -354,10 +353,12 @@ impl Opening<'_> {
         self.is_changed = true;
         let path = segment_path(&self.path, base_offset, extension::LOG);
         let disk = self.directory.disk();
-        let made = disk.open(&path, locked_for_writing(true)).await;
+        let made = disk
+            .open(&path, self.directory.locked_for_writing(true))
+            .await;
         made.map_err(|error| LogError::io(&path, error))?;
         let synced = disk.sync_dir(&self.path).await;
-        synced.map_err(|error| LogError::io(&self.path, error))?;
+        synced.map_err(|error| LogError::flush(&self.path, error))?;
         self.files.insert(base_offset, 0);
         Ok(())
     }
@@ -398,13 +399,20 @@ impl Opening<'_> {
                 .replay(state, &mut index, from, scan.state_from, first_offset)
                 .await?
         };
-        scan.check_recovery_point(&path, &stop, state.log_end_offset, later)?;
+        let cuts_corruption = self.directory.breaks(BrokenRule::CutsCorruption);
+        if !cuts_corruption {
+            scan.check_recovery_point(&path, &stop, state.log_end_offset, later)?;
+        }
         self.report.scanned_bytes += stop.position - from;
         let continues = later.first() == Some(&state.log_end_offset);
         let rest = segment_scan
             .examine_rest(stop.position, state.log_end_offset)
             .await?;
-        let mut judgement = Judgement::new(scan, &path, &stop);
+        let claimed_end = segment_scan.claimed_end(stop.position).await?;
+        let mut judgement = Judgement::new(scan, &path, &stop, claimed_end);
+        if cuts_corruption {
+            judgement.unflushed_bytes_max = 0;
+        }
         judgement.add_rest(&rest, stop.position)?;
         if !continues {
             self.judge_later(&mut judgement, later, state.log_end_offset)
@@ -429,7 +437,9 @@ impl Opening<'_> {
     /// Opens a segment, once the last write of whoever had it is over (rule 4).
     async fn open_segment(&self, path: &Path) -> Result<File, LogError> {
         let disk = self.directory.disk();
-        let opened = disk.open(path, locked_for_writing(false)).await;
+        let opened = disk
+            .open(path, self.directory.locked_for_writing(false))
+            .await;
         opened.map_err(|error| LogError::io(path, error))
     }
 
@@ -467,12 +477,16 @@ impl Opening<'_> {
         nonzero_end: u64,
     ) -> Result<(), LogError> {
         let failed = |error| LogError::io(scan.path, error);
+        let flush_failed = |error| LogError::flush(scan.path, error);
         let position = stop.position;
         if position == from && position == scan.size {
             // The cut may be of a process that died before it had synced it.
-            return scan.file.sync_all().await.map_err(failed);
+            return scan.file.sync_all().await.map_err(flush_failed);
         }
         self.is_changed = true;
+        if self.directory.breaks(BrokenRule::CutsNothing) {
+            return Ok(());
+        }
         if nonzero_end > position {
             let unit_start = align_down(position);
             let kept = (position - unit_start) as usize;
@@ -494,12 +508,12 @@ impl Opening<'_> {
                 let zeroed = scan.file.write_zeros(zero_from, zero_end, class).await;
                 zeroed.map_err(failed)?;
             }
-            scan.file.sync_all().await.map_err(failed)?;
+            scan.file.sync_all().await.map_err(flush_failed)?;
         }
         if scan.file.size() != position {
             scan.file.set_size(position).await.map_err(failed)?;
         }
-        scan.file.sync_all().await.map_err(failed)
+        scan.file.sync_all().await.map_err(flush_failed)
     }
 
     async fn write_index_files(
@@ -513,7 +527,7 @@ impl Opening<'_> {
         ] {
             let path = segment_path(&self.path, base_offset, extension);
             let written = self.directory.disk().write_file(&path, bytes).await;
-            written.map_err(|error| LogError::io(&path, error))?;
+            written.map_err(|error| LogError::replacing(&path, error))?;
         }
         Ok(())
     }
@@ -542,7 +556,7 @@ impl Opening<'_> {
             }
         }
         let synced = disk.sync_dir(&self.path).await;
-        synced.map_err(|error| LogError::io(&self.path, error))
+        synced.map_err(|error| LogError::flush(&self.path, error))
     }
 
     /// What the unit holds in which the log ends: the next write begins with it.
@@ -608,8 +622,11 @@ impl Scan {
 
 /// A torn end or corruption (rule 8)? In class P nothing was written further behind the last
 /// flush than a limit. The flush may have ended inside the first batch that is not valid, so at the
-/// latest where the first valid one behind it begins: a valid batch further than the limit behind
-/// that one was once durable, with all before it.
+/// latest where that one ends: as its length says, and before the first valid one behind it. A
+/// valid batch further than the limit behind that was once durable, with all before it.
+///
+/// If the flush reached beyond the batch's length, that is what was written. If it did not, it
+/// reached no further than the length's own bytes, whatever they hold.
 struct Judgement<'a> {
     path: &'a Path,
     stop: &'a ScanStop,
@@ -617,19 +634,19 @@ struct Judgement<'a> {
     /// Bytes behind the end, zeros at the end of a file not counted.
     byte_count: u64,
     batch_count: u64,
-    /// How far behind the end the first valid batch begins.
-    first_batch: Option<u64>,
+    /// How far behind the end the last flush may have come.
+    flushed_max: u64,
 }
 
 impl<'a> Judgement<'a> {
-    fn new(scan: &Scan, path: &'a Path, stop: &'a ScanStop) -> Judgement<'a> {
+    fn new(scan: &Scan, path: &'a Path, stop: &'a ScanStop, claimed_end: u64) -> Judgement<'a> {
         Judgement {
             path,
             stop,
             unflushed_bytes_max: scan.unflushed_bytes_max,
             byte_count: 0,
             batch_count: 0,
-            first_batch: None,
+            flushed_max: claimed_end - stop.position,
         }
     }
 
@@ -637,13 +654,13 @@ impl<'a> Judgement<'a> {
     fn add_rest(&mut self, rest: &Rest, from: u64) -> Result<(), LogError> {
         let behind = |position: u64| self.byte_count + position - from;
         let (first, last) = (rest.first_batch.map(behind), rest.last_batch.map(behind));
-        self.first_batch = self.first_batch.or(first);
         self.byte_count += rest.nonzero_end - from;
         self.batch_count += rest.batch_count;
-        let (Some(first), Some(last)) = (self.first_batch, last) else {
+        let (Some(first), Some(last)) = (first, last) else {
             return Ok(());
         };
-        if self.unflushed_bytes_max == 0 || last - first < self.unflushed_bytes_max {
+        self.flushed_max = self.flushed_max.min(first);
+        if self.unflushed_bytes_max == 0 || last - self.flushed_max < self.unflushed_bytes_max {
             return Ok(());
         }
         let what = match self.stop.fault.as_str() {

@@ -5,8 +5,8 @@ use std::path::Path;
 use super::LogError;
 use super::segment_index::SegmentIndex;
 use crate::batch::{
-    BatchIter, BatchView, ControlRecord, CrcCheck, DECOMPRESSED_SIZE_MAX, Decompressor, RecordIter,
-    ScanEnd,
+    BatchIter, BatchView, ControlRecord, CrcCheck, DECOMPRESSED_SIZE_MAX, Decompressor,
+    LOG_OVERHEAD, RecordIter, ScanEnd,
 };
 use crate::io::{File, IoClass, Reactor};
 use crate::log_state::{LogState, ProducerBatch};
@@ -145,6 +145,18 @@ impl SegmentScan<'_> {
             self.reactor.yield_now().await;
         }
         Ok(rest)
+    }
+
+    /// Where the batch ends that begins at `position`, as far as its first bytes say. Where they
+    /// are torn it is too small, never less than their own end.
+    pub(super) async fn claimed_end(&self, position: u64) -> Result<u64, LogError> {
+        let mut prefix = [0; LOG_OVERHEAD];
+        let size = (self.size - position.min(self.size)).min(LOG_OVERHEAD as u64);
+        let bytes = self.read(position.min(self.size), size).await?;
+        prefix[..bytes.len()].copy_from_slice(&bytes);
+        let [.., a, b, c, d] = prefix;
+        let length = i32::from_be_bytes([a, b, c, d]).max(0);
+        Ok(position + LOG_OVERHEAD as u64 + u64::from(length.unsigned_abs()))
     }
 
     async fn valid_batch_at(&self, position: u64) -> Result<Option<u64>, LogError> {

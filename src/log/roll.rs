@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::log::LogInner;
-use super::segment::{Segment, extension, locked_for_writing, segment_path};
+use super::segment::{Segment, extension, segment_path};
 use super::segment_index::NO_TIMESTAMP;
 use super::{AppendPlan, LogError};
 use crate::types::Timestamp;
@@ -64,9 +64,8 @@ fn roll(log: &Rc<LogInner>, active: &Rc<Segment>, now: Timestamp) {
 
 /// A file that cannot be made or sealed fails the directory, as a failed write does.
 async fn report(log: Rc<LogInner>, work: impl Future<Output = Result<(), LogError>>) {
-    if let Err(LogError::Io { path, error }) = work.await {
-        let error = std::io::Error::new(error.kind(), error.to_string());
-        log.directory.fail(&path, error);
+    if let Err(error) = work.await {
+        log.directory.fail(&error);
     }
 }
 
@@ -79,7 +78,9 @@ pub(super) async fn create(
     let _names = log.names.acquire(1).await;
     let disk = log.directory.disk();
     let path = segment_path(&log.path, segment.base_offset, extension::LOG);
-    let file = disk.open(&path, locked_for_writing(true)).await;
+    let file = disk
+        .open(&path, log.directory.locked_for_writing(true))
+        .await;
     let file = file.map_err(|error| LogError::io(&path, error))?;
     if file.size() > 0 {
         // Left over from a log that was longer before it was cut.
@@ -90,9 +91,9 @@ pub(super) async fn create(
     log.directory.mark_dirty(&log);
     let path = segment_path(&log.path, segment.base_offset, extension::SNAPSHOT);
     let written = disk.write_file(&path, snapshot).await;
-    written.map_err(|error| LogError::io(&path, error))?;
+    written.map_err(|error| LogError::replacing(&path, error))?;
     let synced = disk.sync_dir(&log.path).await;
-    synced.map_err(|error| LogError::io(&log.path, error))?;
+    synced.map_err(|error| LogError::flush(&log.path, error))?;
     segment.names_synced.set(true);
     segment.changed.notify_all();
     Ok(())
@@ -143,7 +144,7 @@ pub(super) async fn finish_file(log: &LogInner, segment: &Segment) -> Result<(),
         cut.map_err(|error| LogError::io(&path, error))?;
     }
     let synced = file.sync_all().await;
-    synced.map_err(|error| LogError::io(&path, error))
+    synced.map_err(|error| LogError::flush(&path, error))
 }
 
 /// Writes both index files of a segment as they are in memory.
@@ -159,7 +160,7 @@ pub(super) async fn write_indexes(log: &LogInner, segment: &Segment) -> Result<(
     for (extension, bytes) in [(extension::INDEX, offsets), (extension::TIME_INDEX, times)] {
         let path = segment_path(&log.path, segment.base_offset, extension);
         let written = log.directory.disk().write_file(&path, bytes).await;
-        written.map_err(|error| LogError::io(&path, error))?;
+        written.map_err(|error| LogError::replacing(&path, error))?;
     }
     Ok(())
 }

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::segment_index::SegmentIndex;
-use crate::io::{File, Notify, OpenOptions, WRITE_UNIT};
+use crate::io::{File, Notify, WRITE_UNIT};
 use crate::types::{Offset, Timestamp};
 
 /// How long the writes of a killed process are waited for (measured: up to 108 ms).
@@ -34,15 +34,6 @@ pub(super) fn parse_segment_name(name: &str) -> Option<(Offset, &str)> {
         return None;
     }
     Some((digits.parse().ok()?, extension))
-}
-
-/// How a file is opened that this log writes: its writes hold off the next process's recovery.
-pub(super) fn locked_for_writing(create: bool) -> OpenOptions {
-    OpenOptions {
-        write: true,
-        create,
-        lock_within: Some(LOCK_WAIT_MAX),
-    }
 }
 
 /// One segment. All positions are bytes in its `.log` file.

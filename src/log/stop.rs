@@ -56,7 +56,7 @@ async fn write_state_files(log: &LogInner) -> Result<(), LogError> {
         (epochs_path, epochs.into_bytes()),
     ] {
         let written = log.directory.disk().write_file(&path, contents).await;
-        written.map_err(|error| LogError::io(&path, error))?;
+        written.map_err(|error| LogError::replacing(&path, error))?;
     }
     Ok(())
 }
@@ -94,7 +94,8 @@ pub(super) async fn delete(log: &Rc<LogInner>) -> Result<(), LogError> {
     let disk = log.directory.disk();
     let failed = |error| LogError::io(&log.path, error);
     disk.rename(&log.path, &aside).await.map_err(failed)?;
-    disk.sync_dir(log.directory.path()).await.map_err(failed)?;
+    let synced = disk.sync_dir(log.directory.path()).await;
+    synced.map_err(|error| LogError::flush(log.directory.path(), error))?;
     let (reactor, disk) = (log.reactor.clone(), disk.clone());
     reactor
         .spawn(async move {

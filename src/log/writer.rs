@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use super::log::{Core, LogInner};
 use super::segment::{Segment, align_down, align_up, extension, segment_path};
+use super::{BrokenRule, LogError};
 use crate::io::{File, IoClass, WRITE_UNIT, WriteBuffer};
 use crate::types::Offset;
 
@@ -48,9 +49,13 @@ pub(super) fn submit_writes(log: &Rc<LogInner>) {
     if log.directory.failure().is_some() {
         return;
     }
-    let unflushed_max = log.checkpoint.unflushed_bytes_max();
+    let unflushed_max = match log.directory.breaks(BrokenRule::IgnoresUnflushedLimit) {
+        true => 0,
+        false => log.checkpoint.unflushed_bytes_max(),
+    };
+    let may_overlap = log.directory.breaks(BrokenRule::OverlapsWrites);
     loop {
-        let plan = plan_write(&log.core.borrow(), unflushed_max);
+        let plan = plan_write(&log.core.borrow(), unflushed_max, may_overlap);
         let Some(plan) = plan else { return };
         let buffer_size = align_up(plan.end) - align_down(plan.start);
         if !log.directory.take_write_budget(log, buffer_size as usize) {
@@ -61,7 +66,7 @@ pub(super) fn submit_writes(log: &Rc<LogInner>) {
 }
 
 /// Decides what the next write covers; `None` while there is nothing to do but wait.
-fn plan_write(core: &Core, unflushed_max: u64) -> Option<Plan> {
+fn plan_write(core: &Core, unflushed_max: u64, may_overlap: bool) -> Option<Plan> {
     let first = core.tail.get(core.submit_number)?;
     let segment = &first.segment;
     let file = segment.open_file()?;
@@ -73,7 +78,7 @@ fn plan_write(core: &Core, unflushed_max: u64) -> Option<Plan> {
     let shares_unit = core.in_flight.iter().any(|write| {
         !write.is_done && Rc::ptr_eq(&write.segment, segment) && align_up(write.end) > start
     });
-    if shares_unit {
+    if shares_unit && !may_overlap {
         return None;
     }
     let end = segment.size.get().min(align_down(start) + WRITE_SIZE_MAX);
@@ -153,7 +158,13 @@ fn submit(log: &Rc<LogInner>, plan: Plan, buffer_size: usize) {
     let reactor = log.reactor.clone();
     reactor
         .spawn(async move {
-            let result = task.await;
+            let result = if log.directory.breaks(BrokenRule::AbandonsSlowWrites) {
+                let slow = Duration::from_micros(200);
+                let in_time = log.reactor.timeout(slow, task).await;
+                in_time.unwrap_or_else(|| Ok(log.directory.write_buffer(buffer_size)))
+            } else {
+                task.await
+            };
             completed(&log, &segment, end, buffer_size, is_covered, result);
         })
         .detach();
@@ -191,7 +202,7 @@ fn completed(
         Ok(buffer) => log.directory.reuse_buffer(buffer),
         Err(error) => {
             let path = segment_path(&log.path, segment.base_offset, extension::LOG);
-            log.directory.fail(&path, error);
+            log.directory.fail(&LogError::io(&path, error));
             return;
         }
     }

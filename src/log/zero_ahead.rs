@@ -8,9 +8,9 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use super::LogError;
 use super::log::LogInner;
 use super::segment::{Segment, align_down, align_up, extension, segment_path};
+use super::{BrokenRule, LogError};
 use crate::io::IoClass;
 use crate::types::Monotonic;
 
@@ -98,11 +98,8 @@ pub(super) fn zero_if_needed(log: &Rc<LogInner>, segment: &Rc<Segment>) {
     let (log, segment) = (Rc::clone(log), Rc::clone(segment));
     reactor
         .spawn(async move {
-            if let Err(LogError::Io { path, error }) =
-                zero(&log, &segment, from, from + granted).await
-            {
-                let error = std::io::Error::new(error.kind(), error.to_string());
-                log.directory.fail(&path, error);
+            if let Err(error) = zero(&log, &segment, from, from + granted).await {
+                log.directory.fail(&error);
             }
             segment.zeroing.set(None);
             segment.changed.notify_all();
@@ -137,9 +134,11 @@ async fn zero(
         segment.zeroing.set(Some((at, at)));
         log.directory.mark_dirty(log);
     }
-    if at > from {
+    if at > from && log.directory.breaks(BrokenRule::CountsUnsyncedZeros) {
+        segment.update_covered(|covered| covered.zeros_synced(from, at));
+    } else if at > from {
         let synced = file.sync_all().await;
-        synced.map_err(|error| LogError::io(&path, error))?;
+        synced.map_err(|error| LogError::flush(&path, error))?;
         segment.update_covered(|covered| covered.zeros_synced(from, at));
     }
     Ok(())

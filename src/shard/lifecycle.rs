@@ -201,11 +201,12 @@ impl Core {
         if self.directory.borrow().is_some() {
             return Ok(());
         }
+        let path = self.config.log_dirs[0].clone();
+        let tail_budget = TailBudget::new(self.config.shard_tail_cache_bytes);
         let options = DirectoryOptions {
-            path: self.config.log_dirs[0].clone(),
-            tail_budget: TailBudget::new(self.config.shard_tail_cache_bytes),
             write_bytes_in_flight_max: WRITE_BYTES_IN_FLIGHT_MAX,
             zero_ahead_bytes_max: ZERO_AHEAD_BYTES_MAX,
+            ..DirectoryOptions::new(path, tail_budget)
         };
         let opened = LogDirectory::open(&self.reactor, options)
             .await

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::core::Core;
 use super::error::ShardError;
+use crate::log::FLUSH_FAILED_PREFIX;
 use crate::log_state::decode_partition_metadata;
 use crate::metadata::{CLUSTER_METADATA_TOPIC, MetadataImage};
 use crate::types::{TopicId, TopicIdPartition};
@@ -29,6 +30,10 @@ impl Core {
         let mut renamed = false;
         for entry in disk.list_dir(&path).await.map_err(fail)? {
             let directory = path.join(&entry.name);
+            if entry.name.starts_with(FLUSH_FAILED_PREFIX) {
+                // Of an earlier start of the machine: the directory was opened all the same.
+                disk.remove_file(&directory).await.map_err(fail)?;
+            }
             if !entry.is_dir || entry.name.ends_with(STRAY_SUFFIX) {
                 continue;
             }

@@ -60,6 +60,23 @@ fn a_directory_that_another_process_uses() {
 }
 
 #[test]
+fn a_directory_in_which_a_flush_has_failed() {
+    let directory = directory();
+    BrokerProcess::start(directory.path(), &[]).kill();
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let marker = |id: &str| directory.path().join(format!("ringlog-flush-failed.{id}"));
+    let now = marker(boot_id.trim());
+    std::fs::write(&now, "").unwrap();
+    let failed = in_vain(directory.path(), &[]);
+    failed.check(&[name(&now), "a flush failed", "restart the machine"]);
+    std::fs::remove_file(&now).unwrap();
+    let earlier = marker("of-an-earlier-start");
+    std::fs::write(&earlier, "").unwrap();
+    BrokerProcess::start(directory.path(), &[]);
+    assert!(!earlier.exists(), "it has no meaning any more");
+}
+
+#[test]
 fn a_port_in_use() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let listener = format!("PLAINTEXT://{}", taken.local_addr().unwrap());

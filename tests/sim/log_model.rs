@@ -8,9 +8,9 @@ mod model;
 use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
-use std::time::Duration;
 
 use ringlog::io::sim::{FaultPlan, MachineId, Random, SimOptions, Simulation};
+use ringlog::log::{BrokenRule, LogError};
 
 use crate::{from_env, seeds};
 use actor::{Actor, Shared};
@@ -27,22 +27,42 @@ const STEPS_PER_PROCESS_MAX: u64 = 120;
 /// Steps of the world within which whatever a seed waits for must come.
 const STEP_COUNT_MAX: u64 = 300_000;
 
-/// Longest that a removal or renaming of a dead process takes to happen in the simulation. The
-/// kernel ends a process's system calls before it gives up its locks, so that nobody who holds them
-/// sees such a change; the simulated locks go at once.
-const NAMES_SETTLE: Duration = Duration::from_millis(100);
+/// Processes within which the operations of a seed must be done.
+const RESTARTS_MAX: u64 = 5_000;
 
 /// What a seed has shown.
 #[derive(Default)]
-struct Outcome {
+pub(crate) struct Outcome {
     trace_hash: u64,
     trace: Option<String>,
     counts: ringlog::io::sim::FaultCounts,
     restarts: u64,
+    /// Starts that were refused after a failed flush.
+    refusals: u64,
 }
 
 /// Runs one seed to its number of steps, then checks the log a last time.
-fn run_seed(seed: u64, steps: u64, keep_trace: bool) -> Outcome {
+pub(crate) fn run_seed(seed: u64, steps: u64, keep_trace: bool) -> Outcome {
+    run_seed_with(seed, steps, keep_trace, &Emphasis::default())
+}
+
+/// What a run suffers most; by default what it draws.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Emphasis {
+    pub(crate) broken_rule: Option<BrokenRule>,
+    pub(crate) ending: Option<Ending>,
+    pub(crate) faults: Option<FaultPlan>,
+    /// Class P with so many unflushed bytes at most.
+    pub(crate) unflushed_bytes_max: Option<u64>,
+}
+
+/// The same with an emphasis.
+pub(crate) fn run_seed_with(
+    seed: u64,
+    steps: u64,
+    keep_trace: bool,
+    emphasis: &Emphasis,
+) -> Outcome {
     let sim = Simulation::new(SimOptions {
         keep_trace,
         step_count_max: STEP_COUNT_MAX,
@@ -50,17 +70,21 @@ fn run_seed(seed: u64, steps: u64, keep_trace: bool) -> Outcome {
     });
     let mut chaos = sim.random("chaos");
     let _dump = DumpOnPanic(&sim);
-    let shared = Rc::new(Shared::new(sim.random("operations")));
+    let shared = Rc::new(Shared::new(sim.random("operations"), emphasis));
     let mut restarts = 0;
+    let mut refusals = 0;
     let mut flush_errors = 0;
     while shared.steps.get() < steps {
         restarts += 1;
-        let plan = faults(&mut chaos);
+        assert!(restarts < RESTARTS_MAX, "seed {seed} comes nowhere");
+        let drawn = faults(&mut chaos);
+        let plan = emphasis.faults.clone().unwrap_or(drawn);
         shared
             .may_fail
             .set(plan.flush_error + plan.write_error > 0.0);
         sim.set_faults(plan);
-        let ending = Ending::draw(&mut chaos);
+        let drawn = Ending::draw(&mut chaos);
+        let ending = emphasis.ending.unwrap_or(drawn);
         shared.steps_left.set(match ending {
             Ending::Stop => 1 + chaos.below(120),
             _ => u64::MAX,
@@ -80,34 +104,48 @@ fn run_seed(seed: u64, steps: u64, keep_trace: bool) -> Outcome {
             }
             _ => {
                 sim.kill(process);
-                sim.run_for(NAMES_SETTLE);
                 shared.model.borrow_mut().lose_process();
             }
         }
         if sim.fault_counts().flush_errors > flush_errors {
-            // What a failed flush has dropped is still read but never becomes durable: only a
-            // machine that starts anew shows what there is (docs/reliability.md).
             flush_errors = sim.fault_counts().flush_errors;
+            refusals += u64::from(is_refused(&sim));
             sim.power_cut(MachineId::FIRST);
             shared.model.borrow_mut().lose_power();
         }
     }
-    sim.set_faults(FaultPlan::none());
-    shared.may_fail.set(false);
-    shared.steps_left.set(0);
-    let checked = Rc::new(Cell::new(false));
-    let (actor, told) = (Rc::clone(&shared), Rc::clone(&checked));
-    sim.run(MachineId::FIRST, |reactor| async move {
-        Actor::run(reactor, actor).await;
-        told.set(true);
-    });
-    assert!(checked.get(), "seed {seed}: the last check did not run");
+    check_a_last_time(&sim, &shared);
     Outcome {
         trace_hash: sim.trace_hash(),
         trace: sim.trace_text(),
         counts: sim.fault_counts(),
         restarts,
+        refusals,
     }
+}
+
+fn check_a_last_time(sim: &Simulation, shared: &Rc<Shared>) {
+    sim.set_faults(FaultPlan::none());
+    shared.may_fail.set(false);
+    shared.steps_left.set(0);
+    let checked = Rc::new(Cell::new(false));
+    let (actor, told) = (Rc::clone(shared), Rc::clone(&checked));
+    sim.run(MachineId::FIRST, |reactor| async move {
+        Actor::run(reactor, actor).await;
+        told.set(true);
+    });
+    assert!(checked.get(), "the last check did not run");
+}
+
+/// What a failed flush has dropped is still read but never becomes durable: only a machine that
+/// starts anew shows what there is. Whether the log directory says so; the process may have died
+/// before it could note the failure.
+fn is_refused(sim: &Simulation) -> bool {
+    sim.set_faults(FaultPlan::none());
+    sim.run(MachineId::FIRST, |reactor| async move {
+        let directory = actor::open_directory(&reactor, 1 << 20, None).await;
+        matches!(directory, Err(LogError::NotTrusted { .. }))
+    })
 }
 
 /// Lets the process come somewhere: often only into its recovery.
@@ -122,7 +160,7 @@ fn run_a_while(sim: &Simulation, shared: &Shared, chaos: &mut Random) {
 
 /// How a process of the broker ends.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Ending {
+pub(crate) enum Ending {
     Stop,
     Kill,
     PowerCut,
@@ -157,6 +195,7 @@ fn what_was_acknowledged_survives_every_seed() {
     let mut power_cuts = 0;
     let mut torn = 0;
     let mut late = 0;
+    let mut refusals = 0;
     let seeds = seeds(SEEDS_DEFAULT);
     let is_one = seeds.end - seeds.start == 1;
     for seed in seeds {
@@ -166,9 +205,10 @@ fn what_was_acknowledged_survives_every_seed() {
         power_cuts += outcome.counts.power_cuts;
         torn += outcome.counts.torn_writes;
         late += outcome.counts.late_writes;
+        refusals += outcome.refusals;
     }
     if !is_one {
-        let fired = [kills, power_cuts, torn, late];
+        let fired = [kills, power_cuts, torn, late, refusals];
         assert!(
             fired.iter().all(|&count| count > 0),
             "a fault never came: {fired:?}"
@@ -193,7 +233,7 @@ fn deletion_ends_whatever_is_under_way() {
             step_count_max: STEP_COUNT_MAX,
             ..SimOptions::with_seed(seed)
         });
-        let shared = Rc::new(Shared::new(sim.random("operations")));
+        let shared = Rc::new(Shared::new(sim.random("operations"), &Emphasis::default()));
         shared.steps_left.set(1 + sim.random("chaos").below(60));
         shared.ends_by_deletion.set(true);
         sim.run(MachineId::FIRST, |reactor| Actor::run(reactor, shared));

@@ -6,7 +6,9 @@
     reason = "the trace of a failing seed is written to a real file"
 )]
 
+mod corruption;
 mod log_model;
+mod rules;
 
 /// A number from the environment.
 fn from_env(name: &str, default: u64) -> u64 {

@@ -11,12 +11,13 @@ use ringlog::batch::{
 use ringlog::io::Reactor;
 use ringlog::io::sim::Random;
 use ringlog::log::{
-    AppendPlan, BatchToAppend, DirectoryOptions, Log, LogConfig, LogDirectory, LogError, OpenLog,
-    ReadOutcome, ReadRequest, TailBudget,
+    AppendPlan, BatchToAppend, BrokenRule, DirectoryOptions, Log, LogConfig, LogDirectory,
+    LogError, OpenLog, ReadOutcome, ReadRequest, TailBudget,
 };
 use ringlog::log_state::{ProducerBatch, SequenceCheck};
 use ringlog::types::{ErrorCode, Offset, TopicId, TopicPartition};
 
+use super::Emphasis;
 use super::model::{Model, ModelBatch};
 
 const DIRECTORY: &str = "/data/ringlog";
@@ -28,6 +29,7 @@ pub(super) struct Shared {
     random: RefCell<Random>,
     config: LogConfig,
     tail_size_max: usize,
+    broken_rule: Option<BrokenRule>,
     /// Operations done, over all processes.
     pub(super) steps: Cell<u64>,
     /// Operations until this process stops cleanly.
@@ -39,8 +41,8 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub(super) fn new(mut random: Random) -> Shared {
-        let config = LogConfig {
+    pub(super) fn new(mut random: Random, emphasis: &Emphasis) -> Shared {
+        let mut config = LogConfig {
             segment_size_max: 4096 << random.below(8),
             roll_ms: if random.chance(0.2) { 2_000 } else { i64::MAX },
             index_interval_bytes: 256 << random.below(5),
@@ -50,9 +52,14 @@ impl Shared {
             flush_ms: if random.coin() { i64::MAX } else { 20 },
             unflushed_bytes_max: 16 << (10 + random.below(8)),
         };
+        if let Some(unflushed_bytes_max) = emphasis.unflushed_bytes_max {
+            config.flush_before_ack = true;
+            config.unflushed_bytes_max = unflushed_bytes_max;
+        }
         Shared {
             model: RefCell::default(),
             config,
+            broken_rule: emphasis.broken_rule,
             tail_size_max: 1 << random.between(10, 20),
             random: RefCell::new(random),
             steps: Cell::new(0),
@@ -134,6 +141,7 @@ impl Actor {
             10 => self.look_up_a_time().await?,
             11 => self.retry_a_batch(),
             12 => self.log.flush_all().await?,
+            13 if self.shared.below(2) == 0 => self.log.set_config(self.shared.config.clone()),
             13 => {
                 let wait = Duration::from_millis(self.shared.below(2_500));
                 self.reactor.sleep(wait).await;
@@ -356,6 +364,19 @@ fn producer_batch(producer: &Producer, header: &BatchHeader) -> ProducerBatch {
     }
 }
 
+pub(super) async fn open_directory(
+    reactor: &Reactor,
+    tail_size_max: usize,
+    broken_rule: Option<BrokenRule>,
+) -> Result<LogDirectory, LogError> {
+    let budget = TailBudget::new(tail_size_max);
+    let options = DirectoryOptions {
+        broken_rule,
+        ..DirectoryOptions::new(DIRECTORY.into(), budget)
+    };
+    LogDirectory::open(reactor, options).await
+}
+
 /// Opens directory and log. An error is one of the disk; the log never calls itself corrupt.
 async fn open(reactor: &Reactor, shared: &Rc<Shared>) -> Result<(LogDirectory, Log), LogError> {
     let disk = reactor.disk();
@@ -368,8 +389,7 @@ async fn open(reactor: &Reactor, shared: &Rc<Shared>) -> Result<(LogDirectory, L
     for parent in ["/data", "/"] {
         disk.sync_dir(parent.as_ref()).await.map_err(io_error)?;
     }
-    let options = DirectoryOptions::new(path, TailBudget::new(shared.tail_size_max));
-    let directory = LogDirectory::open(reactor, options).await?;
+    let directory = open_directory(reactor, shared.tail_size_max, shared.broken_rule).await?;
     let told = Rc::clone(shared);
     let opened = Log::open(
         &directory,
