@@ -18,6 +18,7 @@
 //! | 3 | [`metadata`] | metadata records, image, delta |
 //! | 3 | [`purgatory`] | delayed operations |
 //! | 3 | [`client`] | connection, producer, fetcher, admin calls |
+//! | 3 | [`http`] | small requests of local pages: metrics, status |
 //! | 4 | [`partition`] | leader state machine: sequences, high watermark |
 //! | 4 | [`controller`] | topics, producer ids: requests to metadata records |
 //! | 5 | [`shard`] | the per-core driver that runs the machines' effects |
@@ -29,6 +30,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod controller;
+pub mod http;
 pub mod io;
 pub mod log;
 pub mod log_state;

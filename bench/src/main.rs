@@ -33,6 +33,7 @@ mod producer;
 mod progress;
 mod raw;
 mod report;
+mod stages;
 mod target;
 mod workspace;
 

@@ -18,6 +18,7 @@ use crate::producer::{self, ProducePlan, Produced};
 use crate::progress::Phase;
 use crate::raw::{self, DiskProbe, RawReport};
 use crate::report::{self, CpuReport, ProduceReport, ProduceSettings, RateReport};
+use crate::stages::{self, StageReport};
 use crate::target::Target;
 use crate::workspace::{self, Manifest, Workspace};
 
@@ -142,6 +143,7 @@ struct Loaded {
     batch: LatencyLog,
     record: LatencyLog,
     is_full: bool,
+    stages: Vec<StageReport>,
 }
 
 impl Run<'_> {
@@ -216,12 +218,17 @@ impl Run<'_> {
         let shards = clients::start(args.producers, move |reactor| {
             producer::run(reactor, plan.clone())
         })?;
+        let before = target.snapshot();
         let watched = watch(&state, load, &mut meter, interrupt);
         let mut all = Vec::with_capacity(args.producers);
         for result in shards.join() {
             all.push(result??);
         }
-        Ok(self.sum(watched, all))
+        let mut loaded = self.sum(watched, all);
+        if let (Some(before), Some(after)) = (before, target.snapshot()) {
+            loaded.stages = stages::of_produce(&after.since(&before));
+        }
+        Ok(loaded)
     }
 
     fn sum(&self, watched: Watched, all: Vec<Produced>) -> Loaded {
@@ -238,6 +245,7 @@ impl Run<'_> {
             batch: LatencyLog::new(),
             record: LatencyLog::new(),
             is_full: false,
+            stages: Vec::new(),
         };
         for produced in all {
             loaded.written.counts.push(produced.counts);
@@ -295,6 +303,7 @@ impl Run<'_> {
             // The bytes of the same interval as the CPU time.
             cpu: CpuReport::new(watched.cpu, watched.bytes, watched_s, watched.steal_percent),
             ended_by,
+            broker_stages: loaded.stages,
             ..ProduceReport::default()
         }
     }

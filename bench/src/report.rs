@@ -8,6 +8,7 @@ use crate::checker::Faults;
 use crate::host::{CpuTimes, HostFacts};
 use crate::latency_log::LatencySummary;
 use crate::raw::RawReport;
+use crate::stages::{self, StageReport};
 
 /// CPU time of each side.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
@@ -79,6 +80,8 @@ pub(crate) struct ProduceReport {
     /// when its batch was opened in the client.
     pub(crate) record_us: LatencySummary,
     pub(crate) records_per_batch: f64,
+    /// Where the embedded broker's time for Produce requests went, warm-up included.
+    pub(crate) broker_stages: Vec<StageReport>,
     pub(crate) cpu: CpuReport,
     pub(crate) raw: RawReport,
     /// The rate over the bare disk's, and over the limit of disk and loopback.
@@ -193,6 +196,7 @@ impl Display for ProduceReport {
         )?;
         line(f, "CPU", self.cpu)?;
         writeln!(f)?;
+        stages::lines(f, &self.broker_stages)?;
         self.raw_lines(f)?;
         host_lines(f, &self.host)?;
         if let Some(verified) = &self.verified {

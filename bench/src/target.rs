@@ -5,6 +5,7 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use ringlog::config::{self, BrokerConfig};
 use ringlog::io::{StopSignal, available_cpus};
+use ringlog::metrics::Snapshot;
 use ringlog::server::Broker;
 
 use crate::host::BrokerCpu;
@@ -12,7 +13,7 @@ use crate::options::{AckClass, BrokerArgs};
 
 /// A broker that can be connected to.
 pub(crate) enum Target {
-    Embedded(Embedded),
+    Embedded(Box<Embedded>),
     External {
         bootstrap_server: String,
         cpu: BrokerCpu,
@@ -50,7 +51,7 @@ impl Target {
     /// Starts the embedded broker on a directory; `client_count` threads will share the cores.
     pub(crate) fn embedded(args: &BrokerArgs, data: &Path, client_count: usize) -> Result<Target> {
         let embedded = Embedded::start(args, data, client_count)?;
-        Ok(Target::Embedded(embedded))
+        Ok(Target::Embedded(Box::new(embedded)))
     }
 
     pub(crate) fn bootstrap_server(&self) -> &str {
@@ -82,6 +83,14 @@ impl Target {
             Target::External {
                 bootstrap_server, ..
             } => bootstrap_server.clone(),
+        }
+    }
+
+    /// The metrics of an embedded broker.
+    pub(crate) fn snapshot(&self) -> Option<Snapshot> {
+        match self {
+            Target::Embedded(embedded) => embedded.broker.snapshot(),
+            Target::External { .. } => None,
         }
     }
 
@@ -117,6 +126,7 @@ impl Embedded {
         config.extend(args.overrides.iter().cloned());
         let mut overrides = vec![
             "listeners=PLAINTEXT://127.0.0.1:0".to_owned(),
+            "metrics.listener=".to_owned(),
             format!("log.dirs={}", data.display()),
         ];
         if let Some(shard_count) = args.shards {

@@ -69,6 +69,7 @@ fn banner(info: &BrokerInfo, directory: &str) {
         cluster_id,
         shard_count,
         partition_count,
+        metrics_address,
         disk,
     } = info;
     let mut lines = vec![
@@ -76,6 +77,9 @@ fn banner(info: &BrokerInfo, directory: &str) {
         format!("  cluster {cluster_id}, {shard_count} shards, {partition_count} partitions"),
         format!("  log directory {directory}"),
     ];
+    lines.extend(metrics_address.map(|address| {
+        format!("  metrics at http://{address}/metrics, state at http://{address}/status")
+    }));
     lines.extend(disk.iter().map(|line| format!("  {line}")));
     lines.push(if address.ip().is_loopback() {
         "  no TLS, no authentication: only programs of this machine can connect".to_owned()

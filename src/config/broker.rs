@@ -7,8 +7,8 @@ use std::time::Duration;
 use crate::types::NodeId;
 
 use super::error::ConfigErrors;
-use super::listener::{self, Listener};
-use super::settings::Settings;
+use super::listener::{self, HostPort, Listener};
+use super::settings::{Settings, Source};
 use super::topic::TopicConfig;
 
 /// Where fetches read (`fetch.path`).
@@ -22,6 +22,15 @@ pub enum FetchPath {
     Direct,
 }
 
+/// `metrics.listener`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MetricsListener {
+    pub address: HostPort,
+    /// It was asked for: a broker that cannot have it does not start. The default is had when it
+    /// can be, so that several brokers on a machine start without a word about it.
+    pub is_required: bool,
+}
+
 /// The broker's settings. Plain data: made once at start, each shard gets a copy.
 #[derive(Clone, Debug)]
 pub struct BrokerConfig {
@@ -33,6 +42,8 @@ pub struct BrokerConfig {
     /// The same names as `listeners`, not necessarily all. A host that is empty stands for the
     /// machine's host name, port 0 for the port that the listener of that name was bound to.
     pub advertised_listeners: Vec<Listener>,
+    /// Where the broker's own pages are; `None`: nowhere.
+    pub metrics_listener: Option<MetricsListener>,
     /// At least one.
     pub log_dirs: Vec<PathBuf>,
 
@@ -89,6 +100,7 @@ impl BrokerConfig {
             cluster_id: settings.text_if_set("cluster.id").map(str::to_owned),
             advertised_listeners: advertised(&settings, &listeners)?,
             listeners,
+            metrics_listener: metrics_listener(&settings)?,
             log_dirs: log_dirs(&settings),
             num_partitions: int(&settings, "num.partitions"),
             default_replication_factor: int(&settings, "default.replication.factor"),
@@ -217,6 +229,19 @@ fn advertised(settings: &Settings, listeners: &[Listener]) -> Result<Vec<Listene
         }
     }
     Ok(advertised)
+}
+
+fn metrics_listener(settings: &Settings) -> Result<Option<MetricsListener>, ConfigErrors> {
+    let name = "metrics.listener";
+    let address = listener::parse_host_port(settings.text(name))
+        .map_err(|reason| settings.mistake(name, reason))?;
+    let is_required = settings
+        .get(name)
+        .is_some_and(|setting| setting.source != Source::Default);
+    Ok(address.map(|address| MetricsListener {
+        address,
+        is_required,
+    }))
 }
 
 fn log_dirs(settings: &Settings) -> Vec<PathBuf> {

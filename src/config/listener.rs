@@ -31,6 +31,38 @@ impl std::fmt::Display for Listener {
     }
 }
 
+/// A host and a port, where names and security protocols do not matter.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct HostPort {
+    /// Host name or address, an IPv6 one without its brackets; never empty.
+    pub host: String,
+    /// 0: any free port.
+    pub port: u16,
+}
+
+impl std::fmt::Display for HostPort {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        if self.host.contains(':') {
+            write!(f, "[{}]:{}", self.host, self.port)
+        } else {
+            write!(f, "{}:{}", self.host, self.port)
+        }
+    }
+}
+
+/// Parses `host:port`; `None` for an empty text.
+pub(super) fn parse_host_port(text: &str) -> Result<Option<HostPort>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    match split_host_port(text) {
+        Some((host, port)) if !host.is_empty() => Ok(Some(HostPort { host, port })),
+        _ => Err(format!(
+            "`{text}` is not of the form host:port; an IPv6 address stands in brackets"
+        )),
+    }
+}
+
 /// Parses the entries of a list of listeners; names must differ, and so must ports other than 0
 /// unless `shared_ports` (several advertised names may lead through one forwarded port).
 pub(super) fn parse(entries: &[String], shared_ports: bool) -> Result<Vec<Listener>, String> {
@@ -56,23 +88,31 @@ pub(super) fn parse(entries: &[String], shared_ports: bool) -> Result<Vec<Listen
 
 fn parse_one(entry: &str) -> Option<Listener> {
     let (name, address) = entry.split_once("://")?;
-    let (host, port) = address.rsplit_once(':')?;
     let named = name
         .chars()
         .all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
+    if name.is_empty() || !named {
+        return None;
+    }
+    let (host, port) = split_host_port(address)?;
+    Some(Listener {
+        name: name.to_ascii_uppercase(),
+        host,
+        port,
+    })
+}
+
+fn split_host_port(text: &str) -> Option<(String, u16)> {
+    let (host, port) = text.rsplit_once(':')?;
     let host = match host.strip_prefix('[') {
         Some(inner) => inner.strip_suffix(']')?,
         None if host.contains(':') => return None,
         None => host,
     };
-    if name.is_empty() || !named || host.contains(['/', ' ', '@', '[', ']']) {
+    if host.contains(['/', ' ', '@', '[', ']']) {
         return None;
     }
-    Some(Listener {
-        name: name.to_ascii_uppercase(),
-        host: host.to_owned(),
-        port: port.parse().ok()?,
-    })
+    Some((host.to_owned(), port.parse().ok()?))
 }
 
 /// Parses `listener.security.protocol.map`: `NAME:PROTOCOL`, comma separated.

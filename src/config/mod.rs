@@ -33,10 +33,10 @@ mod tests;
 mod topic;
 mod value;
 
-pub use broker::{BrokerConfig, FetchPath};
+pub use broker::{BrokerConfig, FetchPath, MetricsListener};
 pub use error::{ConfigError, ConfigErrors, InvalidTopicConfig, Place};
 pub use key::{Key, Kind, Scope, Support, Synonym, Valid};
-pub use listener::Listener;
+pub use listener::{HostPort, Listener};
 pub use settings::{Setting, Settings, Source};
 pub use topic::{AckClass, CleanupPolicy, TimestampType, TopicConfig};
 pub use value::{Secret, Value};

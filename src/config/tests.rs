@@ -78,6 +78,7 @@ fn another_value(key: &Key) -> String {
     };
     match (key.name, key.kind, key.valid) {
         ("listeners" | "advertised.listeners", ..) => "PLAINTEXT://localhost:9999".to_owned(),
+        ("metrics.listener", ..) => "[::1]:9641".to_owned(),
         ("listener.security.protocol.map", ..) => "PLAINTEXT:PLAINTEXT".to_owned(),
         ("log.unflushed.bytes.max" | "shard.request.memory.bytes", ..) => "999999999".to_owned(),
         (_, Kind::Boolean, _) => (key.default == Some("false")).to_string(),
@@ -499,4 +500,29 @@ fn the_acknowledgement_class_follows_both_keys() {
     assert_eq!(class(&[off]), AckClass::KillSafe);
     assert_eq!(class(&[off, ("flush.messages", "2")]), AckClass::KillSafe);
     assert_eq!(class(&[off, ("flush.messages", "1")]), AckClass::PowerSafe);
+}
+
+#[test]
+fn the_pages_are_required_only_where_they_were_asked_for() {
+    let pages = |config: BrokerConfig| config.metrics_listener;
+    let default = pages(BrokerConfig::default()).unwrap();
+    assert_eq!(
+        (default.address.to_string().as_str(), default.is_required),
+        ("127.0.0.1:9640", false)
+    );
+    let same = pages(with_options(&["metrics.listener=127.0.0.1:9640"]).unwrap()).unwrap();
+    assert!(same.is_required);
+    let six = pages(with_options(&["metrics.listener=[::1]:0"]).unwrap()).unwrap();
+    assert_eq!(six.address.to_string(), "[::1]:0");
+    assert_eq!(pages(with_options(&["metrics.listener="]).unwrap()), None);
+    for wrong in [
+        "9640",
+        ":9640",
+        "::1:9640",
+        "localhost:port",
+        "localhost:65536",
+    ] {
+        let error = with_options(&[&format!("metrics.listener={wrong}")]).unwrap_err();
+        assert!(error.contains("host:port"), "{wrong}: {error}");
+    }
 }

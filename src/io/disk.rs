@@ -1,5 +1,6 @@
 //! Files and directories.
 
+use std::future::Future;
 use std::io::Result;
 use std::path::Path;
 use std::rc::Rc;
@@ -10,6 +11,7 @@ use bytes::Bytes;
 use super::buffer::BufferSide;
 use super::reactor::Side;
 use super::{Reactor, Semaphore, Task, WriteBuffer, sim, uring};
+use crate::metrics::{Counter, Distribution, Gauge, ShardMetrics};
 
 /// The unit of a write: its position and size are multiples of it. Never less than the device's
 /// physical block: a smaller write makes the device rewrite acknowledged neighbours.
@@ -91,6 +93,7 @@ pub struct DiskFacts {
 pub struct Disk {
     reactor: Reactor,
     background: Semaphore,
+    metrics: ShardMetrics,
 }
 
 macro_rules! on_disk {
@@ -107,7 +110,13 @@ impl Disk {
         Disk {
             reactor,
             background,
+            metrics: ShardMetrics::new(),
         }
+    }
+
+    /// The same disk, whose reads, writes and flushes of files are counted in `metrics`.
+    pub fn metered(self, metrics: ShardMetrics) -> Disk {
+        Disk { metrics, ..self }
     }
 
     /// A zeroed buffer for one write; `size` is a multiple of [`WRITE_UNIT`].
@@ -306,24 +315,35 @@ impl File {
             self.path.display()
         );
         let file = self.clone();
+        let size = buffer.size();
         self.disk.reactor.spawn(async move {
-            let _permit = file.disk.budget(class, buffer.size()).await;
-            match (&file.side, buffer.side) {
-                (FileSide::Uring(file), BufferSide::Uring(memory)) => {
-                    let memory = file.write_at(memory, position).await?;
-                    Ok(WriteBuffer {
-                        side: BufferSide::Uring(memory),
-                    })
-                }
-                (FileSide::Sim(file), BufferSide::Sim(memory)) => {
-                    let memory = file.write_at(memory, position).await?;
-                    Ok(WriteBuffer {
-                        side: BufferSide::Sim(memory),
-                    })
-                }
-                _ => panic!("a buffer of the other side"),
-            }
+            let _permit = file.disk.budget(class, size).await;
+            let metrics = &file.disk.metrics;
+            metrics.increment(Counter::DiskWrites);
+            metrics.add(Counter::DiskWrittenBytes, size as u64);
+            metrics.record(Distribution::DiskWriteSize, size as u64);
+            let writing = file.write_now(buffer, position);
+            let measured = (class, size, Distribution::DiskWriteTime);
+            file.disk.measure(measured, writing).await
         })
+    }
+
+    async fn write_now(&self, buffer: WriteBuffer, position: u64) -> Result<WriteBuffer> {
+        match (&self.side, buffer.side) {
+            (FileSide::Uring(file), BufferSide::Uring(memory)) => {
+                let memory = file.write_at(memory, position).await?;
+                Ok(WriteBuffer {
+                    side: BufferSide::Uring(memory),
+                })
+            }
+            (FileSide::Sim(file), BufferSide::Sim(memory)) => {
+                let memory = file.write_at(memory, position).await?;
+                Ok(WriteBuffer {
+                    side: BufferSide::Sim(memory),
+                })
+            }
+            _ => panic!("a buffer of the other side"),
+        }
     }
 
     /// Writes zeros from `position` to `end` (both multiples of [`WRITE_UNIT`]), one bounded write
@@ -348,7 +368,16 @@ impl File {
         let file = self.clone();
         self.disk.reactor.spawn(async move {
             let _permit = file.disk.budget(class, size).await;
-            on_file!(&file.side, file => file.read_at(position, size).await)
+            let reading =
+                async { on_file!(&file.side, file => file.read_at(position, size).await) };
+            let measured = (class, size, Distribution::DiskReadTime);
+            let read = file.disk.measure(measured, reading).await;
+            let metrics = &file.disk.metrics;
+            metrics.increment(Counter::DiskReads);
+            if let Ok(bytes) = &read {
+                metrics.add(Counter::DiskReadBytes, bytes.len() as u64);
+            }
+            read
         })
     }
 
@@ -356,17 +385,19 @@ impl File {
     /// (fdatasync). A failure is final: never retried.
     pub fn sync_data(&self) -> Task<Result<()>> {
         let file = self.clone();
-        self.disk
-            .reactor
-            .spawn(async move { on_file!(&file.side, file => file.sync_data().await) })
+        self.disk.reactor.spawn(async move {
+            let syncing = async { on_file!(&file.side, file => file.sync_data().await) };
+            file.disk.measure_flush(syncing).await
+        })
     }
 
     /// Makes data, size and extents durable (fsync).
     pub fn sync_all(&self) -> Task<Result<()>> {
         let file = self.clone();
-        self.disk
-            .reactor
-            .spawn(async move { on_file!(&file.side, file => file.sync_all().await) })
+        self.disk.reactor.spawn(async move {
+            let syncing = async { on_file!(&file.side, file => file.sync_all().await) };
+            file.disk.measure_flush(syncing).await
+        })
     }
 
     /// Cuts or extends (with a hole) to `size` bytes, any number. Durable after [`File::sync_all`].
@@ -380,10 +411,45 @@ impl File {
 
 impl Disk {
     async fn budget(&self, class: IoClass, size: usize) -> Option<super::Permit> {
-        match class {
-            IoClass::Commit => None,
-            IoClass::Background => Some(self.background.acquire(size).await),
+        if class == IoClass::Commit {
+            return None;
         }
+        let asked = self.reactor.now();
+        self.metrics.adjust(Gauge::BackgroundWaiting, 1);
+        let permit = self.background.acquire(size).await;
+        self.metrics.adjust(Gauge::BackgroundWaiting, -1);
+        let waited = self.reactor.now().since(asked);
+        self.metrics
+            .record_time(Distribution::BackgroundWaitTime, waited);
+        Some(permit)
+    }
+
+    /// Counts an operation as long as it is at the disk, and how long that is.
+    async fn measure<T>(
+        &self,
+        (class, size, time): (IoClass, usize, Distribution),
+        operation: impl Future<Output = Result<T>>,
+    ) -> Result<T> {
+        let (depth, amount) = match class {
+            IoClass::Commit => (Gauge::CommitDepth, 1),
+            IoClass::Background => (Gauge::BackgroundDepthBytes, size as i64),
+        };
+        let submitted = self.reactor.now();
+        self.metrics.adjust(depth, amount);
+        let result = operation.await;
+        self.metrics.adjust(depth, -amount);
+        let took = self.reactor.now().since(submitted);
+        self.metrics.record_time(time, took);
+        if result.is_err() {
+            self.metrics.increment(Counter::DiskErrors);
+        }
+        result
+    }
+
+    async fn measure_flush(&self, sync: impl Future<Output = Result<()>>) -> Result<()> {
+        self.metrics.increment(Counter::DiskFlushes);
+        let measured = (IoClass::Commit, 0, Distribution::DiskFlushTime);
+        self.measure(measured, sync).await
     }
 }
 

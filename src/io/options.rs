@@ -1,7 +1,8 @@
 //! How reactors are started and told to stop.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// What a set of reactors is started with.
@@ -29,6 +30,44 @@ impl Default for ReactorOptions {
             spin_before_park: Duration::from_micros(50),
             background_bytes_in_flight_max: 4 << 20,
         }
+    }
+}
+
+/// Hands values from any thread to a task of a reactor. Looked at every few milliseconds: for
+/// questions of people and programs about a running broker, not for its work. See
+/// [`Reactor::next_mail`](super::Reactor::next_mail).
+#[derive(Debug)]
+pub struct Mailbox<T> {
+    letters: Arc<Mutex<VecDeque<T>>>,
+}
+
+impl<T> Clone for Mailbox<T> {
+    fn clone(&self) -> Self {
+        Mailbox {
+            letters: Arc::clone(&self.letters),
+        }
+    }
+}
+
+impl<T> Default for Mailbox<T> {
+    fn default() -> Self {
+        Mailbox {
+            letters: Arc::default(),
+        }
+    }
+}
+
+impl<T: Send> Mailbox<T> {
+    pub fn put(&self, letter: T) {
+        self.locked().push_back(letter);
+    }
+
+    pub(super) fn take(&self) -> Option<T> {
+        self.locked().pop_front()
+    }
+
+    fn locked(&self) -> MutexGuard<'_, VecDeque<T>> {
+        self.letters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use super::net::ListenerSide;
 use super::net::StreamSide;
-use super::{Accepted, Disk, Listener, StopSignal, Stream, Task, sim, uring};
+use super::{Accepted, Disk, Listener, Mailbox, StopSignal, Stream, Task, sim, uring};
 use crate::types::{Monotonic, ShardId, Timestamp};
 
-/// How often a stop signal is looked at.
+/// How often a stop signal or a mailbox is looked at.
 const STOP_POLL_INTERVAL: Duration = Duration::from_millis(10);
 
 /// A shard's reactor: what its tasks use to reach anything outside. Cheap to clone, never leaves
@@ -80,6 +80,17 @@ impl Reactor {
     /// Waits until the signal is set, at most [`STOP_POLL_INTERVAL`] longer.
     pub async fn stopped(&self, signal: &StopSignal) {
         while !signal.is_set() {
+            self.sleep(STOP_POLL_INTERVAL).await;
+        }
+    }
+
+    /// The next value that another thread has put into a mailbox, at most [`STOP_POLL_INTERVAL`]
+    /// later.
+    pub async fn next_mail<T: Send>(&self, mailbox: &Mailbox<T>) -> T {
+        loop {
+            if let Some(letter) = mailbox.take() {
+                return letter;
+            }
             self.sleep(STOP_POLL_INTERVAL).await;
         }
     }

@@ -11,6 +11,7 @@ use super::log::{Core, LogInner};
 use super::segment::{Segment, extension, segment_path};
 use super::{BrokenRule, LogDirectory, LogError};
 use crate::io::{Notify, Semaphore};
+use crate::metrics::Distribution;
 use crate::types::Offset;
 
 /// Syncs of single files in flight at most, per directory and shard.
@@ -107,6 +108,7 @@ fn is_covered(log: &LogInner) -> bool {
 /// One flush for all of `logs`.
 async fn flush_device(directory: &LogDirectory, logs: Vec<Rc<LogInner>>) {
     let marks: Vec<_> = logs.into_iter().map(|log| (begin(&log), log)).collect();
+    record_flush(directory, marks.iter().map(|(mark, log)| (mark, &**log)));
     let mut flushed = directory.device_flush().flush().await;
     if flushed.is_err() && directory.breaks(BrokenRule::RetriesFailedFlush) {
         flushed = directory.device_flush().flush().await;
@@ -125,6 +127,7 @@ async fn flush_device(directory: &LogDirectory, logs: Vec<Rc<LogInner>>) {
 async fn sync_files(log: Rc<LogInner>) {
     let _permit = log.directory.committer().file_syncs.acquire(1).await;
     let mark = begin(&log);
+    record_flush(&log.directory, std::iter::once((&mark, &*log)));
     for (segment, _) in &mark.segments {
         while !segment.names_synced.get() {
             let changed = segment.changed.notified();
@@ -148,6 +151,20 @@ async fn sync_files(log: Rc<LogInner>) {
         segment.update_covered(|covered| covered.file_synced(*position));
     }
     finish(&log, mark);
+}
+
+/// What a flush that is submitted next covers, in numbers.
+fn record_flush<'a>(
+    directory: &LogDirectory,
+    logs: impl Iterator<Item = (&'a FlushMark, &'a LogInner)>,
+) {
+    let (mut count, mut size) = (0, 0);
+    for (mark, log) in logs {
+        count += 1;
+        size += mark.written_bytes - log.core.borrow().durable_bytes;
+    }
+    directory.metrics().record(Distribution::FlushLogs, count);
+    directory.metrics().record(Distribution::FlushSize, size);
 }
 
 /// Notes what a flush that is submitted next will cover.

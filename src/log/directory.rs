@@ -14,6 +14,7 @@ use crate::io::{
     DeviceFlush, Disk, DiskFacts, FileSystem, Notify, OpenOptions, Reactor, WriteBuffer,
 };
 use crate::log_state::encode_offsets;
+use crate::metrics::ShardMetrics;
 use crate::types::{Offset, TopicPartition};
 
 /// The file whose fdatasync flushes the device (rule 5). One per log directory.
@@ -49,6 +50,8 @@ pub struct DirectoryOptions {
     pub zero_ahead_bytes_max: u64,
     /// What tests break.
     pub broken_rule: Option<BrokenRule>,
+    /// Where the directory's traffic is counted.
+    pub metrics: ShardMetrics,
 }
 
 impl DirectoryOptions {
@@ -59,6 +62,7 @@ impl DirectoryOptions {
             write_bytes_in_flight_max: 32 << 20,
             zero_ahead_bytes_max: 1 << 30,
             broken_rule: None,
+            metrics: ShardMetrics::new(),
         }
     }
 }
@@ -118,7 +122,7 @@ impl LogDirectory {
             options.write_bytes_in_flight_max as u64 >= WRITE_SIZE_MAX,
             "one write of {WRITE_SIZE_MAX} bytes must be possible"
         );
-        let disk = reactor.disk();
+        let disk = reactor.disk().metered(options.metrics.clone());
         let path = options.path.clone();
         let facts = disk.facts(&path).await;
         let facts = facts.map_err(|error| LogError::io(&path, error))?;
@@ -164,6 +168,15 @@ impl LogDirectory {
 
     pub fn path(&self) -> &Path {
         &self.inner.options.path
+    }
+
+    /// Bytes of written batches that the tails of the shard's logs keep.
+    pub fn tail_bytes(&self) -> usize {
+        self.inner.options.tail_budget.used()
+    }
+
+    pub(super) fn metrics(&self) -> &ShardMetrics {
+        &self.inner.options.metrics
     }
 
     pub fn facts(&self) -> &DiskFacts {

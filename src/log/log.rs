@@ -284,6 +284,12 @@ impl Log {
         core.appended_bytes - core.written_bytes
     }
 
+    /// Written bytes that no flush has made durable.
+    pub fn unflushed_bytes(&self) -> u64 {
+        let core = self.inner.core.borrow();
+        core.written_bytes - core.durable_bytes
+    }
+
     /// Asks for a flush of everything written so far, whatever the class.
     pub fn flush(&self) {
         self.inner.directory.request_flush(&self.inner);

@@ -7,6 +7,7 @@ use super::log::LogInner;
 use super::segment::{Segment, extension, segment_path};
 use super::segment_index::NO_TIMESTAMP;
 use super::{AppendPlan, LogError};
+use crate::metrics::Counter;
 use crate::types::Timestamp;
 
 /// Largest last offset less base offset of a segment: index entries hold it in 32 bits.
@@ -55,6 +56,7 @@ fn roll(log: &Rc<LogInner>, active: &Rc<Segment>, now: Timestamp) {
         core.segments.insert(base_offset, Rc::clone(&segment));
         core.appended_bytes
     };
+    log.directory.metrics().increment(Counter::SegmentsRolled);
     let reactor = log.reactor.clone();
     let creating = create(Rc::clone(log), segment, snapshot);
     reactor.spawn(report(Rc::clone(log), creating)).detach();

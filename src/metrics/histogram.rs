@@ -30,6 +30,8 @@ pub(super) struct ShardHistogram {
     /// Values in `recent`; no bucket can hold more, so none saturates below `recent_max`.
     recent_count: u32,
     recent_max: u32,
+    /// Of the values in `recent` as they came, not of their buckets.
+    recent_sum: u64,
 }
 
 impl ShardHistogram {
@@ -44,22 +46,26 @@ impl ShardHistogram {
             older: None,
             recent_count: 0,
             recent_max,
+            recent_sum: 0,
         }
     }
 
     pub(super) fn record(&mut self, value: u64) {
-        self.recent.saturating_record(value.min(VALUE_MAX));
+        let value = value.min(VALUE_MAX);
+        self.recent.saturating_record(value);
+        self.recent_sum += value;
         self.recent_count += 1;
         if self.recent_count == self.recent_max {
             self.older = Some(self.snapshot());
             self.recent.reset();
             self.recent_count = 0;
+            self.recent_sum = 0;
         }
     }
 
     pub(super) fn snapshot(&self) -> HistogramSnapshot {
         let mut snapshot = self.older.clone().unwrap_or_default();
-        snapshot.add(&self.recent);
+        snapshot.add(&self.recent, self.recent_sum);
         snapshot
     }
 }

@@ -7,6 +7,7 @@
 //! - [`ShardMetrics`]: the handle that components of a shard record with. A counter costs some
 //!   1 ns, a histogram 10 to 25: record by request, write or flush, never by record.
 //! - [`Snapshot`]: plain data that crosses shards, is merged, and subtracted for an interval.
+//! - [`prometheus_text`]: snapshots as Prometheus reads them.
 //!
 //! A shard owns its [`ShardMetrics`] and never shares it; only snapshots leave the shard.
 //!
@@ -19,6 +20,7 @@
 
 mod histogram;
 pub mod names;
+mod prometheus;
 mod shard_metrics;
 mod snapshot;
 mod stage;
@@ -27,6 +29,7 @@ mod tests;
 
 pub use histogram::Summary;
 pub use names::{Counter, Distribution, Gauge, Metric, Unit};
+pub use prometheus::{Broker, CONTENT_TYPE, prometheus_text};
 pub use shard_metrics::ShardMetrics;
 pub use snapshot::{ApiSnapshot, HistogramSnapshot, Snapshot};
 pub use stage::{Stage, StageClock};

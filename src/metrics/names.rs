@@ -57,11 +57,11 @@ metrics! {
         ProducedBytes, "produced_bytes", Bytes, "Bytes of batches appended for producers.";
         ProducedBatches, "produced_batches", Count, "Batches appended for producers.";
         DuplicateBatches, "duplicate_batches", Count, "Retried batches that were there already.";
-        FetchedBytesMemory, "fetched_bytes_memory", Bytes, "Bytes served from the tail cache.";
-        FetchedBytesDirect, "fetched_bytes_direct", Bytes, "Bytes served from O_DIRECT reads.";
+        FetchedBytesMemory, "fetched_memory_bytes", Bytes, "Bytes served from the tail cache.";
+        FetchedBytesDirect, "fetched_direct_bytes", Bytes, "Bytes served from O_DIRECT reads.";
         FetchWakeups, "fetch_wakeups", Count, "Parked fetches that read again.";
         FetchesExpired, "fetches_expired", Count, "Parked fetches answered by their max wait.";
-        ProducesExpired, "produces_expired", Count, "Parked produces that timed out.";
+        ProducesExpired, "produces_expired", Count, "Batches whose producer waited in vain.";
         DiskWrites, "disk_writes", Count, "Writes submitted to log files.";
         DiskWrittenBytes, "disk_written_bytes", Bytes, "Bytes of those writes, padding included.";
         DiskFlushes, "disk_flushes", Count, "Device flushes (fdatasync) submitted.";
@@ -78,13 +78,19 @@ metrics! {
     Gauge {
         Connections, "connections", Count, "Open connections.";
         Partitions, "partitions", Count, "Partitions whose log is open.";
+        OfflinePartitions, "offline_partitions", Count, "Partitions whose log cannot be opened.";
+        LogSizeBytes, "log_size_bytes", Bytes, "Bytes of batches in all logs.";
+        LogOffsets, "log_offsets", Count, "Offsets from log start to log end, over all logs.";
         RequestMemoryBytes, "request_memory_bytes", Bytes, "Memory of requests in flight.";
+        RequestMemoryLimitBytes, "request_memory_limit_bytes", Bytes, "What that may be at most.";
+        RequestMemoryWaiters, "request_memory_waiters", Count, "Connections that wait for memory.";
         TailCacheBytes, "tail_cache_bytes", Bytes, "Memory of the tail cache.";
         UnflushedBytes, "unflushed_bytes", Bytes, "Bytes written and not flushed.";
         ParkedProduces, "parked_produces", Count, "Produces that wait for the high watermark.";
         ParkedFetches, "parked_fetches", Count, "Fetches that wait for records.";
         CommitDepth, "commit_depth", Count, "Commits and tail reads in flight at the disk.";
         BackgroundDepthBytes, "background_depth_bytes", Bytes, "Background bytes at the disk.";
+        BackgroundWaiting, "background_waiting", Count, "Background work that waits for the disk.";
     }
 }
 
@@ -95,10 +101,50 @@ metrics! {
         DiskFlushTime, "disk_flush_time", Nanoseconds, "One device flush, submitted to completed.";
         DiskReadTime, "disk_read_time", Nanoseconds, "One read, submitted to completed.";
         DiskWriteSize, "disk_write_size", Bytes, "Bytes of one write.";
-        FlushWrites, "flush_writes", Count, "Writes that one flush made durable.";
+        FlushSize, "flush_size", Bytes, "Bytes of batches that one flush made durable.";
+        FlushLogs, "flush_logs", Count, "Logs that one flush covered.";
         BackgroundWaitTime, "background_wait_time", Nanoseconds,
             "Background work waiting for its share of the disk.";
         SendSize, "send_size", Bytes, "Bytes handed to the socket at once.";
-        ReactorStallTime, "reactor_stall_time", Nanoseconds, "How late the heartbeat timer fired.";
+        ReactorStallTime, "reactor_stall_time", Nanoseconds, "How late a timer of the shard fired.";
     }
 }
+
+/// How values are spread over requests: label `api`.
+pub const REQUEST_TIME: Metric = Metric {
+    name: "request_time",
+    unit: Unit::Nanoseconds,
+    doc: "Whole requests, from the first byte read to the last byte sent.",
+};
+
+/// As [`REQUEST_TIME`] by the parts of [`Stage`](super::Stage): labels `api`, `stage`.
+pub const STAGE_TIME: Metric = Metric {
+    name: "stage_time",
+    unit: Unit::Nanoseconds,
+    doc: "Requests by stage; the stages of a request add up to its time.",
+};
+
+/// Answers with an error code, counted by partition where the answer has one each: labels `api`,
+/// `error`.
+pub const REQUEST_ERRORS: Metric = Metric {
+    name: "request_errors",
+    unit: Unit::Count,
+    doc: "Error codes in answers.",
+};
+
+/// Always 1: labels `version`, `cluster_id`, `node_id`.
+pub const BUILD_INFO: Metric = Metric {
+    name: "build_info",
+    unit: Unit::Count,
+    doc: "Which broker this is.",
+};
+
+/// Of the process.
+pub const UPTIME: Metric = Metric {
+    name: "uptime",
+    unit: Unit::Nanoseconds,
+    doc: "Time since the broker started.",
+};
+
+/// The rows that are not of a shard.
+pub const FAMILIES: &[Metric] = &[REQUEST_TIME, STAGE_TIME, REQUEST_ERRORS, BUILD_INFO, UPTIME];

@@ -32,11 +32,17 @@ pub struct ApiSnapshot {
 
 /// A histogram with 64-bit counts.
 #[derive(Clone, PartialEq)]
-pub struct HistogramSnapshot(Histogram<u64>);
+pub struct HistogramSnapshot {
+    counts: Histogram<u64>,
+    sum: u64,
+}
 
 impl Default for HistogramSnapshot {
     fn default() -> HistogramSnapshot {
-        HistogramSnapshot(empty())
+        HistogramSnapshot {
+            counts: empty(),
+            sum: 0,
+        }
     }
 }
 
@@ -49,60 +55,69 @@ impl fmt::Debug for HistogramSnapshot {
 impl HistogramSnapshot {
     /// Values recorded.
     pub fn count(&self) -> u64 {
-        self.0.len()
+        self.counts.len()
+    }
+
+    /// The sum of all values, exact as long as they are below the largest that is told apart.
+    pub fn sum(&self) -> u64 {
+        self.sum
     }
 
     /// The value that this share of all values (0.0 to 1.0) does not exceed; 0 without values.
     pub fn quantile(&self, share: f64) -> u64 {
-        self.0.value_at_quantile(share)
+        self.counts.value_at_quantile(share)
     }
 
     pub fn summary(&self) -> Summary {
-        if self.0.is_empty() {
+        if self.counts.is_empty() {
             return Summary::default();
         }
         Summary {
-            count: self.0.len(),
-            mean: self.0.mean(),
+            count: self.counts.len(),
+            mean: self.sum as f64 / self.counts.len() as f64,
             p50: self.quantile(0.5),
             p90: self.quantile(0.9),
             p99: self.quantile(0.99),
             p999: self.quantile(0.999),
-            max: self.0.max(),
+            max: self.counts.max(),
         }
     }
 
-    /// Every bucket that holds values: its highest value and how many; ascending.
+    /// Every bucket that holds values: its lowest value and how many; ascending. Its highest is
+    /// less than 1 % above.
     pub fn buckets(&self) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.0.iter_recorded().map(|bucket| {
+        self.counts.iter_recorded().map(|bucket| {
             (
-                bucket.value_iterated_to(),
+                self.counts.lowest_equivalent(bucket.value_iterated_to()),
                 bucket.count_since_last_iteration(),
             )
         })
     }
 
     pub fn merge(&mut self, other: &HistogramSnapshot) {
-        if let Err(error) = self.0.add(&other.0) {
+        if let Err(error) = self.counts.add(&other.counts) {
             panic!("histograms of one shape can be added: {error}");
         }
+        self.sum += other.sum;
     }
 
-    /// Adds a shard's narrow counts, bucket by bucket.
-    pub(super) fn add(&mut self, narrow: &Histogram<u32>) {
+    /// Adds a shard's narrow counts, bucket by bucket, and the sum of their values.
+    pub(super) fn add(&mut self, narrow: &Histogram<u32>, sum: u64) {
         for bucket in narrow.iter_recorded() {
             let count = u64::from(bucket.count_at_value());
-            self.0
+            self.counts
                 .saturating_record_n(bucket.value_iterated_to(), count);
         }
+        self.sum += sum;
     }
 
     /// What was recorded after `earlier`, an earlier snapshot of the same histogram.
     fn since(&self, earlier: &HistogramSnapshot) -> HistogramSnapshot {
         let mut difference = self.clone();
-        if let Err(error) = difference.0.subtract(&earlier.0) {
+        if let Err(error) = difference.counts.subtract(&earlier.counts) {
             panic!("an earlier snapshot has no more in any bucket: {error}");
         }
+        difference.sum -= earlier.sum;
         difference
     }
 }
@@ -123,6 +138,15 @@ impl Snapshot {
     /// The histogram of one stage of one API, if any such request came.
     pub fn stage(&self, api_key: i16, stage: Stage) -> Option<&HistogramSnapshot> {
         self.apis.get(&api_key)?.stages.get(&stage)
+    }
+
+    /// All shards together.
+    pub fn sum_of(shards: &[Snapshot]) -> Snapshot {
+        let mut sum = Snapshot::default();
+        for shard in shards {
+            sum.merge(shard);
+        }
+        sum
     }
 
     /// Adds another shard's.

@@ -4,7 +4,11 @@ use std::time::Duration;
 use crate::types::{ErrorCode, Monotonic};
 
 use super::histogram::{ShardHistogram, VALUE_MAX};
-use super::{Counter, Distribution, Gauge, Metric, ShardMetrics, Snapshot, Stage, StageClock};
+use super::names::FAMILIES;
+use super::{
+    Broker, Counter, Distribution, Gauge, Metric, ShardMetrics, Snapshot, Stage, StageClock,
+    prometheus_text,
+};
 
 const PRODUCE: i16 = 0;
 const FETCH: i16 = 1;
@@ -15,6 +19,7 @@ fn names_are_unique_and_in_snake_case() {
     rows.extend(Counter::ALL.iter().map(|m| m.metric()));
     rows.extend(Gauge::ALL.iter().map(|m| m.metric()));
     rows.extend(Distribution::ALL.iter().map(|m| m.metric()));
+    rows.extend(FAMILIES);
     let mut seen = BTreeSet::new();
     for row in rows {
         assert!(seen.insert(row.name), "{} twice", row.name);
@@ -47,7 +52,7 @@ fn what_is_recorded_shows_in_the_snapshot_and_nothing_else_does() {
     component.adjust(Gauge::Connections, 3);
     component.adjust(Gauge::Connections, -1);
     component.set(Gauge::Partitions, 7);
-    component.record(Distribution::FlushWrites, 4);
+    component.record(Distribution::FlushLogs, 4);
     component.count_error(FETCH, ErrorCode::None);
     component.count_error(FETCH, ErrorCode::OffsetOutOfRange);
     component.count_error(FETCH, ErrorCode::None);
@@ -60,7 +65,7 @@ fn what_is_recorded_shows_in_the_snapshot_and_nothing_else_does() {
     assert_eq!(snapshot.gauge(Gauge::Partitions), 7);
     assert_eq!(
         snapshot
-            .distribution(Distribution::FlushWrites)
+            .distribution(Distribution::FlushLogs)
             .unwrap()
             .summary()
             .max,
@@ -203,4 +208,53 @@ fn an_api_key_out_of_range_is_counted_apart() {
 fn snapshots_may_leave_the_shard() {
     fn sendable<T: Send + 'static>(_: &T) {}
     sendable(&ShardMetrics::new().snapshot());
+}
+
+#[test]
+fn the_text_for_prometheus() {
+    let broker = Broker {
+        cluster_id: "a \"b\" \\ c",
+        node_id: 3,
+        uptime: Duration::from_millis(1500),
+        api_name: |key| (key == PRODUCE).then_some("Produce"),
+    };
+    let second = ShardMetrics::new();
+    second.count_error(PRODUCE, ErrorCode::NotEnoughReplicas);
+    second.count_error(FETCH, ErrorCode::OffsetOutOfRange);
+    let text = prometheus_text(
+        &broker,
+        &[sample(&[1_000, 1_024, 3_000_000]), second.snapshot()],
+    );
+    let lines: BTreeSet<&str> = text.lines().collect();
+    let expected = [
+        "# HELP ringlog_uptime_seconds Time since the broker started",
+        "# TYPE ringlog_disk_writes_total counter",
+        "# TYPE ringlog_stage_time_seconds histogram",
+        "ringlog_uptime_seconds 1.5",
+        "ringlog_disk_writes_total{shard=\"0\"} 3",
+        "ringlog_disk_writes_total{shard=\"1\"} 0",
+        "ringlog_partitions{shard=\"0\"} 3",
+        // Bytes: bounds are powers of two, and what equals one is below it.
+        "ringlog_disk_write_size_bytes_bucket{le=\"256\"} 0",
+        "ringlog_disk_write_size_bytes_bucket{le=\"1024\"} 2",
+        "ringlog_disk_write_size_bytes_bucket{le=\"+Inf\"} 3",
+        "ringlog_disk_write_size_bytes_sum 3002024",
+        "ringlog_disk_write_size_bytes_count 3",
+        // Times in seconds.
+        "ringlog_stage_time_seconds_bucket{api=\"Produce\",stage=\"write\",le=\"0.000001\"} 1",
+        "ringlog_stage_time_seconds_bucket{api=\"Produce\",stage=\"write\",le=\"0.002\"} 2",
+        "ringlog_stage_time_seconds_bucket{api=\"Produce\",stage=\"write\",le=\"0.005\"} 3",
+        "ringlog_stage_time_seconds_sum{api=\"Produce\",stage=\"write\"} 0.003002024",
+        "ringlog_request_time_seconds_count{api=\"Produce\"} 3",
+        "ringlog_request_errors_total{api=\"Produce\",error=\"NOT_ENOUGH_REPLICAS\"} 1",
+        // Shown before it is used.
+        "ringlog_disk_flush_time_seconds_count 0",
+    ];
+    for line in expected {
+        assert!(lines.contains(line), "no line {line}\n{text}");
+    }
+    let escaped = "cluster_id=\"a \\\"b\\\" \\\\ c\"";
+    assert!(text.contains(escaped), "{text}");
+    // An API without a name is not shown.
+    assert!(!text.contains("OFFSET_OUT_OF_RANGE"), "{text}");
 }

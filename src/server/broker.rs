@@ -2,11 +2,17 @@
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
 
+use super::monitor::SnapshotRequests;
 use super::shard_body::{BrokerPlan, run_shard};
 use crate::config::BrokerConfig;
 use crate::io::{self, ReactorOptions, StopSignal};
+use crate::metrics::Snapshot;
 use crate::shard::ShardError;
+
+/// How long shards may take to hand out their metrics; they need some milliseconds.
+const SNAPSHOT_TIME_MAX: Duration = Duration::from_secs(5);
 
 /// A broker that does not start says in one sentence why, and what to do.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +36,8 @@ pub struct BrokerInfo {
     pub cluster_id: String,
     pub shard_count: usize,
     pub partition_count: usize,
+    /// Where the broker's own pages are, if anywhere.
+    pub metrics_address: Option<SocketAddr>,
     /// Lines that an operator should see at start: filesystem, journal, write cache.
     pub disk: Vec<String>,
 }
@@ -38,6 +46,7 @@ pub struct BrokerInfo {
 pub struct Broker {
     info: BrokerInfo,
     stop: StopSignal,
+    snapshot_requests: SnapshotRequests,
     shards: io::Shards<Result<(), ShardError>>,
 }
 
@@ -66,10 +75,16 @@ impl Broker {
             let _ = ready.lock().expect("no panic under this lock").send(result);
         };
         let plan = BrokerPlan::new(config, shard_count, stop.clone(), Arc::new(report));
+        let snapshot_requests = plan.snapshot_requests();
         let shards = io::start(options, move |reactor| run_shard(reactor, plan.clone()))
             .map_err(|error| StartError::Machine(error.to_string()))?;
         match started.recv() {
-            Ok(Ok(info)) => Ok(Broker { info, stop, shards }),
+            Ok(Ok(info)) => Ok(Broker {
+                info,
+                stop,
+                snapshot_requests,
+                shards,
+            }),
             Ok(Err(error)) => {
                 stop.set();
                 drop(shards.join());
@@ -81,6 +96,14 @@ impl Broker {
 
     pub fn info(&self) -> &BrokerInfo {
         &self.info
+    }
+
+    /// The metrics of all shards together, as they are now; `None` when the broker has stopped.
+    pub fn snapshot(&self) -> Option<Snapshot> {
+        let (sender, answer) = mpsc::channel();
+        self.snapshot_requests.put(sender);
+        let shards = answer.recv_timeout(SNAPSHOT_TIME_MAX).ok()?;
+        Some(Snapshot::sum_of(&shards))
     }
 
     /// Stops accepting, answers what was read, flushes, writes the marker of a clean stop.

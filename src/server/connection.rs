@@ -173,7 +173,13 @@ async fn read_requests(
         let size = request_frame_size(prefix, node.config.socket_request_max_bytes)?;
         state.mid_request.set(frames.is_mid_frame());
         let began = node.reactor.now();
-        let memory = node.request_memory.acquire(size).await;
+        let memory = match node.request_memory.try_acquire(size) {
+            Some(memory) => memory,
+            None => {
+                node.shard.metrics().increment(Counter::AdmissionWaits);
+                node.request_memory.acquire(size).await
+            }
+        };
         let admitted = node.reactor.now();
         state.last_activity.set(admitted);
         let frame = frames

@@ -12,6 +12,7 @@ mod connections;
 mod dispatch;
 mod frame_buffer;
 mod handlers;
+mod monitor;
 mod node;
 mod shard_body;
 

@@ -1,17 +1,22 @@
 //! What one shard of the broker does, from start to stop, on either side of `io`.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_lite::future::or;
+
 use super::acceptor::Acceptor;
 use super::broker::BrokerInfo;
 use super::connection::serve;
 use super::connections::{ConnectionCounts, Connections};
+use super::monitor::{self, Monitor, SnapshotRequests};
 use super::node::{Endpoint, Node};
 use crate::config::BrokerConfig;
-use crate::io::{Reactor, Semaphore, StopSignal};
+use crate::io::{Listener, Reactor, Semaphore, StopSignal};
+use crate::metrics::Gauge;
 use crate::shard::{ServerEvent, Shard, ShardError, ShardPlan};
 use crate::types::ShardId;
 
@@ -28,6 +33,7 @@ pub struct BrokerPlan {
     counts: ConnectionCounts,
     stop: StopSignal,
     report: Report,
+    snapshot_requests: SnapshotRequests,
 }
 
 impl BrokerPlan {
@@ -45,7 +51,13 @@ impl BrokerPlan {
             counts: ConnectionCounts::new(shard_count),
             stop,
             report,
+            snapshot_requests: SnapshotRequests::default(),
         }
+    }
+
+    /// Where other threads ask for metrics.
+    pub(super) fn snapshot_requests(&self) -> SnapshotRequests {
+        self.snapshot_requests.clone()
     }
 }
 
@@ -72,34 +84,50 @@ async fn run_first_shard(
     shard: &Shard,
 ) -> Result<(), ShardError> {
     let started = start(reactor, plan, shard).await;
-    let (acceptor, info) = match started {
+    let Started {
+        acceptor,
+        monitor,
+        pages,
+        info,
+    } = match started {
         Ok(started) => started,
         Err(error) => {
             (plan.report)(Err(error.clone()));
             return Err(error);
         }
     };
-    let accepting = Rc::clone(&acceptor);
-    let accept = async move { accepting.run().await };
     (plan.report)(Ok(info));
-    let stopped = async {
-        futures_lite::future::or(reactor.stopped(&plan.stop), shard.failed()).await;
+    let observed = async {
+        let answering = Rc::clone(&monitor).answer(&plan.snapshot_requests);
+        match pages {
+            Some(listener) => or(monitor.serve_pages(listener), answering).await,
+            None => answering.await,
+        }
     };
-    futures_lite::future::or(accept, stopped).await;
+    let serving = or(Rc::clone(&acceptor).run(), observed);
+    let stopped = or(reactor.stopped(&plan.stop), shard.failed());
+    or(serving, stopped).await;
     acceptor.drain().await;
     drop(acceptor);
     shard.drain_connections().await;
     shard.close().await
 }
 
+/// What shard 0 has started.
+struct Started {
+    acceptor: Rc<Acceptor>,
+    monitor: Rc<Monitor>,
+    /// Where the monitor's pages are served.
+    pages: Option<Listener>,
+    info: BrokerInfo,
+}
+
 /// Everything up to the moment when clients can be served.
-async fn start(
-    reactor: &Reactor,
-    plan: &BrokerPlan,
-    shard: &Shard,
-) -> Result<(Rc<Acceptor>, BrokerInfo), ShardError> {
+async fn start(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard) -> Result<Started, ShardError> {
+    let started = reactor.now();
     // First of all: two brokers on one port would share its clients.
     let listener = listen(reactor, &plan.config).await?;
+    let pages = monitor::listen(reactor, plan.config.metrics_listener.as_ref()).await?;
     let address = listener.local_address();
     let opened = shard.open_all(address).await?;
     shard.start_servers(&opened.cluster_id, address).await;
@@ -116,6 +144,16 @@ async fn start(
         shard_count: reactor.shard_count(),
         partition_count: opened.partition_count,
         disk: opened.disk,
+        metrics_address: pages.as_ref().map(Listener::local_address),
+    };
+    let monitor = Monitor {
+        reactor: reactor.clone(),
+        shard: shard.clone(),
+        config: Arc::clone(&plan.config),
+        cluster_id: opened.cluster_id,
+        address,
+        advertised: endpoint(&plan.config, address),
+        started,
     };
     let acceptor = Acceptor {
         reactor: reactor.clone(),
@@ -124,34 +162,37 @@ async fn start(
         counts: plan.counts.clone(),
         connections_max: plan.config.max_connections,
     };
-    Ok((Rc::new(acceptor), info))
+    Ok(Started {
+        acceptor: Rc::new(acceptor),
+        monitor: Rc::new(monitor),
+        pages,
+        info,
+    })
 }
 
-async fn listen(
-    reactor: &Reactor,
-    config: &BrokerConfig,
-) -> Result<crate::io::Listener, ShardError> {
+async fn listen(reactor: &Reactor, config: &BrokerConfig) -> Result<Listener, ShardError> {
     let listener = &config.listeners[0];
-    let fail = |reason: String| ShardError::Listen {
+    let bound = bind(reactor, &listener.host, listener.port).await;
+    bound.map_err(|reason| ShardError::Listen {
         listener: listener.to_string(),
         reason,
+    })
+}
+
+/// Listens on an address of this host; the error says why not, and what to do.
+pub(super) async fn bind(reactor: &Reactor, host: &str, port: u16) -> Result<Listener, String> {
+    let foreign = |error: std::io::Error| format!("{error}; name an address of this host");
+    let addresses = reactor.resolve(host, port).await.map_err(foreign)?;
+    let Some(&address) = addresses.first() else {
+        return Err("it has no address; name one of this host".to_owned());
     };
-    let addresses = reactor.resolve(&listener.host, listener.port).await;
-    let addresses =
-        addresses.map_err(|error| fail(format!("{error}; name an address of this host")))?;
-    let address = addresses
-        .first()
-        .copied()
-        .ok_or_else(|| fail("no address".to_owned()))?;
-    reactor
-        .listen(address)
-        .await
-        .map_err(|error| match error.kind() {
-            std::io::ErrorKind::AddrInUse => {
-                fail("the port is in use; stop what listens there or choose another".to_owned())
-            }
-            _ => fail(format!("{error}; name an address of this host")),
-        })
+    let bound = reactor.listen(address).await;
+    bound.map_err(|error| match error.kind() {
+        ErrorKind::AddrInUse => {
+            "the port is in use; stop what listens there or choose another".to_owned()
+        }
+        _ => foreign(error),
+    })
 }
 
 /// From now on this shard serves the connections that are handed to it.
@@ -171,6 +212,18 @@ fn serve_connections(
         request_memory: Semaphore::new(plan.config.shard_request_memory_bytes),
         connections: Connections::new(),
     });
+    let probed = Rc::clone(&node);
+    shard.on_snapshot(Rc::new(move |metrics| {
+        let memory = &probed.request_memory;
+        let used = memory.capacity() - memory.available();
+        for (gauge, value) in [
+            (Gauge::RequestMemoryBytes, used),
+            (Gauge::RequestMemoryLimitBytes, memory.capacity()),
+            (Gauge::RequestMemoryWaiters, memory.waiter_count()),
+        ] {
+            metrics.set(gauge, i64::try_from(value).unwrap_or(i64::MAX));
+        }
+    }));
     let (reaping, idle_max) = (Rc::clone(&node), plan.config.connections_max_idle);
     reactor
         .spawn(async move { reaping.connections.reap(&reaping.reactor, idle_max).await })

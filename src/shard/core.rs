@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::controller_log::ControllerQueue;
 use super::error::ShardError;
 use super::fetch::Woken;
+use super::gauges::Probe;
 use super::lifecycle::{Prepared, ServerStart};
 use super::message::{self, Message, Reply, Request, ServerEvent};
 use super::peers::{Peers, ReturnAddress};
@@ -53,6 +54,7 @@ pub(super) struct Core {
     pub(super) producer_ids: RefCell<std::ops::Range<ProducerId>>,
     pub(super) decompressor: RefCell<Decompressor>,
     pub(super) server: RefCell<Option<ServerHandler>>,
+    pub(super) probe: RefCell<Option<Probe>>,
     pub(super) server_start: RefCell<Option<ServerStart>>,
     pub(super) controller: RefCell<Option<ControllerQueue>>,
     /// On shard 0: the directory's lock, until a clean stop.
@@ -90,12 +92,13 @@ impl Shard {
     /// Joins the mesh with the other shards and begins to serve their requests.
     pub async fn join(reactor: &Reactor, plan: ShardPlan) -> Shard {
         let mesh = plan.mesh.join(reactor).await;
+        let metrics = ShardMetrics::new();
         let shard = Shard {
             core: Rc::new(Core {
                 reactor: reactor.clone(),
                 config: plan.config,
-                peers: Peers::new(mesh),
-                metrics: ShardMetrics::new(),
+                peers: Peers::new(mesh, metrics.clone()),
+                metrics,
                 image: RefCell::new(Arc::new(MetadataImage::default())),
                 topic_configs: RefCell::new(BTreeMap::new()),
                 directory: RefCell::new(None),
@@ -110,6 +113,7 @@ impl Shard {
                 producer_ids: RefCell::new(0..0),
                 decompressor: RefCell::new(Decompressor::new()),
                 server: RefCell::new(None),
+                probe: RefCell::new(None),
                 server_start: RefCell::new(None),
                 controller: RefCell::new(None),
                 prepared: RefCell::new(None),

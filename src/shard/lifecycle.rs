@@ -176,16 +176,17 @@ impl Shard {
         self.ended().await;
     }
 
-    /// The metrics of all shards together. `None` when the broker stops.
-    pub async fn all_metrics(&self) -> Option<Snapshot> {
-        let mut all = Snapshot::default();
-        for reply in self.core.ask_all(|| Request::Metrics) {
+    /// The metrics of each shard, in their order. `None` when the broker stops.
+    pub async fn metrics_by_shard(&self) -> Option<Vec<Snapshot>> {
+        let asked = self.core.ask_all(|| Request::Metrics);
+        let mut shards = Vec::with_capacity(asked.len());
+        for reply in asked {
             match reply.await {
-                Some(Reply::Metrics(snapshot)) => all.merge(&snapshot),
+                Some(Reply::Metrics(snapshot)) => shards.push(*snapshot),
                 _ => return None,
             }
         }
-        Some(all)
+        Some(shards)
     }
 }
 
@@ -206,6 +207,7 @@ impl Core {
         let options = DirectoryOptions {
             write_bytes_in_flight_max: WRITE_BYTES_IN_FLIGHT_MAX,
             zero_ahead_bytes_max: ZERO_AHEAD_BYTES_MAX,
+            metrics: self.metrics.clone(),
             ..DirectoryOptions::new(path, tail_budget)
         };
         let opened = LogDirectory::open(&self.reactor, options)
@@ -311,7 +313,10 @@ pub(super) fn start(core: &Rc<Core>, to: ReplyTo, request: Request) {
             }
             Request::CheckpointEntries => Reply::CheckpointEntries(entries(&serving)),
             Request::StopLogs => Reply::Stopped(stop_logs(&serving).await),
-            Request::Metrics => Reply::Metrics(Box::new(serving.metrics.snapshot())),
+            Request::Metrics => {
+                serving.set_gauges();
+                Reply::Metrics(Box::new(serving.metrics.snapshot()))
+            }
             Request::Produce { .. }
             | Request::Fetch { .. }
             | Request::ListOffsets { .. }

@@ -17,6 +17,7 @@ mod controller_log;
 mod core;
 mod error;
 mod fetch;
+mod gauges;
 mod image;
 mod lifecycle;
 mod list_offsets;

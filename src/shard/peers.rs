@@ -6,6 +6,7 @@ use std::rc::Rc;
 
 use super::message::{Message, Reply, Request};
 use crate::io::{Mesh, OneshotReceiver, OneshotSender, oneshot};
+use crate::metrics::{Counter, ShardMetrics};
 use crate::types::ShardId;
 
 /// This shard's view of the others: sends requests, matches answers. Lives on its shard.
@@ -16,6 +17,7 @@ pub(super) struct Peers {
 
 struct Inner {
     mesh: Mesh<Message>,
+    metrics: ShardMetrics,
     next_call: Cell<u64>,
     /// Who waits for which answer. Bounded by the requests that were admitted.
     waiting: RefCell<BTreeMap<u64, OneshotSender<Reply>>>,
@@ -29,10 +31,11 @@ pub(super) struct ReturnAddress {
 }
 
 impl Peers {
-    pub(super) fn new(mesh: Mesh<Message>) -> Peers {
+    pub(super) fn new(mesh: Mesh<Message>, metrics: ShardMetrics) -> Peers {
         Peers {
             inner: Rc::new(Inner {
                 mesh,
+                metrics,
                 next_call: Cell::new(0),
                 waiting: RefCell::new(BTreeMap::new()),
             }),
@@ -46,23 +49,19 @@ impl Peers {
         self.inner.next_call.set(call + 1);
         let (sender, receiver) = oneshot();
         self.inner.waiting.borrow_mut().insert(call, sender);
-        self.inner.mesh.push(to, Message::Request { call, request });
+        self.tell(to, Message::Request { call, request });
         receiver
     }
 
     /// Sends what has no answer.
     pub(super) fn tell(&self, to: ShardId, message: Message) {
+        self.inner.metrics.increment(Counter::MeshMessages);
         self.inner.mesh.push(to, message);
     }
 
     pub(super) fn answer(&self, to: ReturnAddress, reply: Reply) {
-        self.inner.mesh.push(
-            to.shard,
-            Message::Reply {
-                call: to.call,
-                reply,
-            },
-        );
+        let call = to.call;
+        self.tell(to.shard, Message::Reply { call, reply });
     }
 
     /// Hands an answer to whoever waits for it; one that nobody waits for any more is dropped.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::core::{Core, ReplyTo, Shard};
 use super::message::{Message, ProduceItem, Reply, Request};
 use super::replica::{ProduceOutcome, Replica};
-use crate::metrics::{Stage, StageClock};
+use crate::metrics::{Distribution, Stage, StageClock};
 use crate::partition::{Acks, Event};
 use crate::types::{ShardId, TopicIdPartition};
 
@@ -185,8 +185,12 @@ pub(super) async fn step_progressed(core: Rc<Core>) {
 /// Gives the machines their timers: requests whose timeout has passed are answered.
 pub(super) async fn expire_waiters(core: Rc<Core>) {
     while !core.has_ended.get() {
+        let due_at = core.reactor.now() + EXPIRY_INTERVAL;
         core.reactor.sleep(EXPIRY_INTERVAL).await;
         let now = core.reactor.now();
+        let late = now.since(due_at);
+        core.metrics
+            .record_time(Distribution::ReactorStallTime, late);
         let due: Vec<Rc<Replica>> = {
             let replicas = core.replicas.borrow();
             let due = replicas

@@ -154,6 +154,9 @@ impl Replica {
                 .borrow_mut()
                 .step(now, event, &mut state, &mut effects);
         }
+        if batch.is_some() && is_duplicate(&effects) {
+            core.metrics.increment(Counter::DuplicateBatches);
+        }
         for effect in effects {
             self.carry_out(core, effect, batch);
         }
@@ -197,11 +200,19 @@ impl Replica {
             Effect::Complete { ticket, outcome } => {
                 let waiting = self.waiting.borrow_mut().remove(&ticket);
                 let (call, slot) = waiting.expect("each ticket is answered once");
+                if outcome.error == ErrorCode::RequestTimedOut {
+                    core.metrics.increment(Counter::ProducesExpired);
+                }
                 call.complete(core, slot, outcome);
             }
             Effect::HighWatermark(_) => core.wake_watchers(&self.partition),
             Effect::SetTimer(at) => self.timer.set(Some(at)),
         }
+    }
+
+    /// Batches that wait for the high watermark.
+    pub(super) fn waiting_count(&self) -> usize {
+        self.waiting.borrow().len()
     }
 
     /// Gives the machine its timer if it is due.
@@ -261,6 +272,15 @@ impl Replica {
         let diverges = epoch < item.last_fetched_epoch || end_offset < item.fetch_offset;
         diverges.then_some(DivergingEpoch { epoch, end_offset })
     }
+}
+
+/// Whether a step that was given a batch has taken it without appending it.
+fn is_duplicate(effects: &[Effect]) -> bool {
+    !effects.iter().any(|effect| match effect {
+        Effect::Append { .. } => true,
+        Effect::Complete { outcome, .. } => outcome.error.is_error(),
+        _ => false,
+    })
 }
 
 fn policy(config: &TopicConfig) -> LeaderPolicy {

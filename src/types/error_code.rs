@@ -117,17 +117,25 @@ impl ErrorCode {
     }
 }
 
+impl ErrorCode {
+    /// Kafka's name of it: `UNKNOWN_TOPIC_OR_PARTITION`.
+    pub fn name(self) -> String {
+        let camel = format!("{self:?}");
+        let mut name = String::with_capacity(camel.len() + 8);
+        for (index, c) in camel.chars().enumerate() {
+            if c.is_ascii_uppercase() && index > 0 {
+                name.push('_');
+            }
+            name.push(c.to_ascii_uppercase());
+        }
+        name
+    }
+}
+
 impl std::fmt::Display for ErrorCode {
     /// As Kafka's documents write it: `UNKNOWN_TOPIC_OR_PARTITION (3)`.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let name = format!("{self:?}");
-        for (index, c) in name.chars().enumerate() {
-            if c.is_ascii_uppercase() && index > 0 {
-                write!(f, "_")?;
-            }
-            write!(f, "{}", c.to_ascii_uppercase())?;
-        }
-        write!(f, " ({})", self.code())
+        write!(f, "{} ({})", self.name(), self.code())
     }
 }
 

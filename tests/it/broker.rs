@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use ringlog::config::BrokerConfig;
 use ringlog::io::StopSignal;
-use ringlog::server::Broker;
+use ringlog::metrics::Snapshot;
+use ringlog::server::{Broker, BrokerInfo};
 use tempfile::TempDir;
 
 use crate::wire::Wire;
@@ -12,6 +13,7 @@ use crate::wire::Wire;
 /// What every broker of the tests is started with: small, so that several fit beside each other.
 const SMALL: &[&str] = &[
     "listeners=PLAINTEXT://127.0.0.1:0",
+    "metrics.listener=127.0.0.1:0",
     "shards=2",
     "shard.spin.before.park.us=0",
     "shard.tail.cache.bytes=1048576",
@@ -88,6 +90,15 @@ impl TestBroker {
 
     pub(crate) fn address(&self) -> SocketAddr {
         self.running.as_ref().expect("it runs").info().address
+    }
+
+    pub(crate) fn info(&self) -> &BrokerInfo {
+        self.running.as_ref().expect("it runs").info()
+    }
+
+    pub(crate) fn snapshot(&self) -> Snapshot {
+        let running = self.running.as_ref().expect("it runs");
+        running.snapshot().expect("its shards answer")
     }
 
     pub(crate) fn cluster_id(&self) -> &str {

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `wire` | a synchronous connection: raw frames, requests in, responses out |
 //! | `broker`, `process` | a broker in this process, and as a process |
+//! | `exposition` | a strict reader of what Prometheus scrapes |
 //! | `topics`, `records` | what tests say often: create, produce, fetch; batches, broken ones too |
 //! | the rest | tests, by what they are about |
 //!
@@ -17,6 +18,7 @@
 )]
 
 mod broker;
+mod exposition;
 mod process;
 mod records;
 mod topics;
@@ -35,6 +37,7 @@ mod idempotence;
 mod kill;
 mod list_offsets;
 mod metadata;
+mod metrics;
 mod pipelining;
 mod produce;
 mod produce_errors;

@@ -7,8 +7,12 @@
 )]
 
 mod corruption;
+#[path = "../it/exposition.rs"]
+mod exposition;
+mod frames;
 mod log_model;
 mod rules;
+mod stages;
 
 /// A number from the environment.
 fn from_env(name: &str, default: u64) -> u64 {

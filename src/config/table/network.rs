@@ -33,4 +33,12 @@ pub(super) const KEYS: &[Key] = &[
         .default("2147483647")
         .valid(Valid::AtLeast(0))
         .doc("Connections of the whole broker; one more is closed at once."),
+    Key::broker("metrics.listener", Kind::String)
+        .own()
+        .default("127.0.0.1:9640")
+        .doc(
+            "Where the broker's own pages are served over HTTP, `host:port`: `/metrics` for \
+             Prometheus, `/status` as JSON. Empty: nowhere. There is no authentication: whoever \
+             reaches it can read them.",
+        ),
 ];

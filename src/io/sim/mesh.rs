@@ -90,7 +90,7 @@ impl<M: Send + 'static> SimMesh<M> {
         let queue = self.handle.shard().index() * shared.shard_count + to.index();
         let queue = &mut shared.queues[queue];
         let after = queue.back().map_or(0, |(arrives_at, _)| *arrives_at);
-        let arrives_at = world.draw_mesh_arrival().max(after);
+        let arrives_at = world.draw_mesh_arrival(self.handle.shard(), to).max(after);
         queue.push_back((arrives_at, message));
         if shared.receivers[to.index()].is_some() {
             self.wake_at(&mut world, to, arrives_at);

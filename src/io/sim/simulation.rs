@@ -158,8 +158,7 @@ impl Simulation {
 
     /// Lets this much virtual time pass.
     pub fn run_for(&self, duration: Duration) {
-        let nanos = u64::try_from(duration.as_nanos()).expect("a duration below 584 years");
-        let end = self.world.lock().now + nanos;
+        let end = self.world.lock().now + nanos(duration);
         while self.world.lock().now < end && self.step_within(end) {}
         let mut world = self.world.lock();
         world.now = world.now.max(end);
@@ -378,6 +377,19 @@ impl Simulation {
         self.world.lock().machine(machine).disk.slow_factor = factor;
     }
 
+    /// Makes every operation of a kind on a disk take this much longer.
+    pub fn delay_disk(&self, machine: MachineId, kind: DiskFault, delay: Duration) {
+        let delay = nanos(delay);
+        let mut world = self.world.lock();
+        world.machine(machine).disk.delays.push((kind, delay));
+    }
+
+    /// Makes every message from one shard to another of its process take this much longer.
+    pub fn delay_mesh(&self, from: ShardId, to: ShardId, delay: Duration) {
+        let delay = nanos(delay);
+        self.world.lock().mesh_delays.push((from, to, delay));
+    }
+
     /// Sets how many bytes a disk holds: writes to new blocks beyond it fail with ENOSPC.
     pub fn set_disk_capacity(&self, machine: MachineId, size: u64) {
         self.world.lock().machine(machine).disk.capacity_size = size;
@@ -440,6 +452,10 @@ impl Simulation {
         world.network.set_blocked(a, b, false);
         world.network.set_blocked(b, a, false);
     }
+}
+
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).expect("a duration below 584 years")
 }
 
 impl Drop for Simulation {

@@ -10,7 +10,7 @@ use super::options::SimOptions;
 use super::random::Random;
 use super::trace::{Step, Trace};
 use super::{MachineId, ProcessId};
-use crate::types::Timestamp;
+use crate::types::{ShardId, Timestamp};
 
 /// What the wall clock says when a world begins: 2023-11-14T22:13:20Z.
 pub(super) const WALL_CLOCK_BASE: Timestamp = 1_700_000_000_000;
@@ -67,6 +67,8 @@ pub(super) struct World {
     pub(super) plan: FaultPlan,
     pub(super) counts: FaultCounts,
     pub(super) schedule: Random,
+    /// Nanoseconds that messages from one shard to another take longer, in every process.
+    pub(super) mesh_delays: Vec<(ShardId, ShardId, u64)>,
     mesh: Random,
 }
 
@@ -83,6 +85,7 @@ impl World {
             plan: options.faults.clone(),
             counts: FaultCounts::default(),
             schedule: Random::stream(seed, "schedule", 0),
+            mesh_delays: Vec::new(),
             mesh: Random::stream(seed, "mesh", 0),
             options,
         }
@@ -217,8 +220,11 @@ impl World {
     }
 
     /// When a message between two shards that is sent now arrives.
-    pub(super) fn draw_mesh_arrival(&mut self) -> u64 {
-        self.now + self.mesh.latency(MESH_LATENCY)
+    pub(super) fn draw_mesh_arrival(&mut self, from: ShardId, to: ShardId) -> u64 {
+        let delays = self.mesh_delays.iter();
+        let delays = delays.filter(|(sender, receiver, _)| (*sender, *receiver) == (from, to));
+        let delay = delays.map(|(.., delay)| delay).sum::<u64>();
+        self.now + self.mesh.latency(MESH_LATENCY) + delay
     }
 
     pub(super) fn draw_mesh_sender(&mut self, count: usize) -> usize {

@@ -44,13 +44,16 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
         let results = match created {
             Ok(results) => results
                 .into_iter()
-                .map(|result| response(&call, result))
+                .map(|result| {
+                    call.count_error(result.error);
+                    response(&call, result)
+                })
                 .collect(),
-            Err(error) => request
-                .topics
-                .iter()
-                .map(|topic| failed(&topic.name, error))
-                .collect(),
+            Err(error) => {
+                call.count_error(error);
+                let topics = request.topics.iter();
+                topics.map(|topic| failed(&topic.name, error)).collect()
+            }
         };
         call.finish(&CreateTopicsResponse::default().with_topics(results))
     }))

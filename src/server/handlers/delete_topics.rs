@@ -69,6 +69,7 @@ fn response(call: &Call, result: DeleteTopicResult) -> DeletableTopicResult {
         }
         error => error,
     };
+    call.count_error(error);
     let name = result
         .name
         .map(|name| TopicName(StrBytes::from_string(name)));

@@ -24,6 +24,7 @@ pub(super) fn handle(call: &Call, body: Bytes) -> Result<ReplyFuture, CloseReaso
         CONTROLLERS => ErrorCode::MismatchedEndpointType,
         _ => ErrorCode::UnsupportedEndpointType,
     };
+    call.count_error(error);
     if error.is_error() {
         let message = format!(
             "this is a broker; endpoint type {} is not",

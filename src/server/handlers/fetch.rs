@@ -17,7 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::future;
 
-use crate::metrics::Stage;
+use crate::metrics::{Counter, Stage};
 use crate::protocol::messages::FetchRequest;
 use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use crate::protocol::messages::fetch_response::{EpochEndOffset, PartitionData};
@@ -75,7 +75,7 @@ async fn read_enough(
     call: &Call,
     request: &FetchRequest,
 ) -> Result<Vec<FetchOutcome>, CloseReason> {
-    let reactor = &call.node.reactor;
+    let (reactor, metrics) = (&call.node.reactor, call.node.shard.metrics());
     let deadline = reactor.now() + wait_time(request);
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
     let mut reading = Reading::new(call, request);
@@ -117,8 +117,14 @@ async fn read_enough(
                     None
                 });
                 match reactor.timeout(left, woken).await.flatten() {
-                    Some(owner) => delayed.on_wake(reactor.now(), owner),
-                    None => delayed.on_deadline(reactor.now().max(deadline)),
+                    Some(owner) => {
+                        metrics.increment(Counter::FetchWakeups);
+                        delayed.on_wake(reactor.now(), owner)
+                    }
+                    None => {
+                        metrics.increment(Counter::FetchesExpired);
+                        delayed.on_deadline(reactor.now().max(deadline))
+                    }
                 }
             }
         }
@@ -276,12 +282,7 @@ fn response(error: ErrorCode, topics: Vec<FetchTopicParts>) -> FetchResponsePart
 }
 
 fn fetched(call: &Call, index: i32, outcome: FetchOutcome) -> FetchedPartition {
-    if outcome.error.is_error() {
-        call.node
-            .shard
-            .metrics()
-            .count_error(call.header.api_key.code(), outcome.error);
-    }
+    call.count_error(outcome.error);
     let mut data = PartitionData::default()
         .with_partition_index(index)
         .with_error_code(outcome.error.code())

@@ -27,6 +27,7 @@ pub(super) fn handle(call: &Call, body: Bytes) -> Result<ReplyFuture, CloseReaso
     } else {
         ErrorCode::InvalidRequest
     };
+    call.count_error(error);
     let (node_id, host, port) = if is_known_type {
         let endpoint = &call.node.endpoint;
         let host = StrBytes::from_string(endpoint.host.clone());

@@ -27,6 +27,7 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
         } else {
             ErrorCode::UnsupportedVersion
         };
+        call.count_error(error);
         return call.reply_now(&failed(error));
     }
     Ok(Box::pin(async move {
@@ -36,7 +37,10 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
                     .with_producer_id(ProducerId(id))
                     .with_producer_epoch(0),
             ),
-            Err(error) => call.finish(&failed(error)),
+            Err(error) => {
+                call.count_error(error);
+                call.finish(&failed(error))
+            }
         }
     }))
 }

@@ -61,6 +61,7 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
                 if call.header.api_version < LEADER_EPOCH_VERSION_MIN {
                     offset.leader_epoch = -1;
                 }
+                call.count_error(offset.error);
                 response(partition.partition_index, &offset)
             });
             ListOffsetsTopicResponse::default()

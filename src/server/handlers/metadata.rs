@@ -33,6 +33,9 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
                 image.topics().map(topic_response).collect()
             }
         };
+        for topic in &topics {
+            call.count_error(ErrorCode::from_code(topic.error_code));
+        }
         let node = &call.node;
         let node_id = BrokerId(node.config.node_id);
         let broker = MetadataResponseBroker::default()

@@ -153,11 +153,8 @@ fn answer(
     request: ProduceRequest,
     outcomes: Vec<ProduceOutcome>,
 ) -> Result<Vec<Bytes>, CloseReason> {
-    for outcome in outcomes.iter().filter(|outcome| outcome.error.is_error()) {
-        call.node
-            .shard
-            .metrics()
-            .count_error(call.header.api_key.code(), outcome.error);
+    for outcome in &outcomes {
+        call.count_error(outcome.error);
     }
     if request.acks == ACKS_NONE {
         return match outcomes.iter().find(|outcome| outcome.error.is_error()) {

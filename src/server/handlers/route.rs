@@ -10,6 +10,7 @@ use super::{
 use crate::metrics::Stage;
 use crate::protocol::{ApiKey, decode_request, encode_response};
 use crate::server::dispatch::{Call, CloseReason, ReplyFuture, ready};
+use crate::types::ErrorCode;
 
 /// Starts the handler of a request.
 pub(in crate::server) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
@@ -36,6 +37,14 @@ impl Call {
         });
         self.lap(Stage::Decode);
         decoded
+    }
+
+    /// An error code of the answer, if it is one: for the request, or for each of its parts.
+    pub(super) fn count_error(&self, error: ErrorCode) {
+        if error.is_error() {
+            let metrics = self.node.shard.metrics();
+            metrics.count_error(self.header.api_key.code(), error);
+        }
     }
 
     /// The answer's frame, when all of the work is done.

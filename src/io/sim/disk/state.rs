@@ -63,6 +63,8 @@ pub(in crate::io::sim) struct DiskState {
     power_cut_count: u64,
     pub(in crate::io::sim) fail_rules: Vec<FailRule>,
     pub(in crate::io::sim) slow_factor: u64,
+    /// Nanoseconds that every operation of a kind takes longer.
+    pub(in crate::io::sim) delays: Vec<(DiskFault, u64)>,
     latency: Random,
     chance: Random,
 }
@@ -81,6 +83,7 @@ impl DiskState {
             power_cut_count: 0,
             fail_rules: Vec::new(),
             slow_factor: 1,
+            delays: Vec::new(),
             latency: Random::stream(seed, "disk latency", machine),
             chance: Random::stream(seed, "disk faults", machine),
         }
@@ -140,6 +143,9 @@ impl DiskState {
             duration *= SLOW_DISK_FACTOR;
             conditions.counts.slow_operations += 1;
         }
+        let kind = operation.fault();
+        let delays = self.delays.iter().filter(|(of, _)| Some(*of) == kind);
+        duration += delays.map(|(_, delay)| delay).sum::<u64>();
         let submitted = Submitted {
             process,
             operation,

@@ -1,0 +1,167 @@
+//! The broker's own pages: `/metrics`, `/status`; and snapshots for who embeds the broker.
+
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::{Arc, mpsc};
+
+use serde::Serialize;
+
+use super::node::Endpoint;
+use crate::config::{BrokerConfig, MetricsListener};
+use crate::http::{self, Request, Response, Status};
+use crate::io::{Listener, Mailbox, Reactor};
+use crate::metrics::{Broker, CONTENT_TYPE, Counter, Gauge, Snapshot, prometheus_text};
+use crate::protocol::ApiKey;
+use crate::shard::{Shard, ShardError};
+use crate::types::Monotonic;
+
+/// A question for the metrics of all shards, from another thread; dropped when the broker stops.
+pub(super) type SnapshotRequests = Mailbox<mpsc::Sender<Vec<Snapshot>>>;
+
+/// What the pages are made from. Lives on shard 0.
+pub(super) struct Monitor {
+    pub(super) reactor: Reactor,
+    pub(super) shard: Shard,
+    pub(super) config: Arc<BrokerConfig>,
+    pub(super) cluster_id: Arc<str>,
+    pub(super) address: SocketAddr,
+    pub(super) advertised: Endpoint,
+    pub(super) started: Monotonic,
+}
+
+/// Binds `metrics.listener`. One that was not asked for and cannot be had is gone without.
+pub(super) async fn listen(
+    reactor: &Reactor,
+    wanted: Option<&MetricsListener>,
+) -> Result<Option<Listener>, ShardError> {
+    let Some(wanted) = wanted else {
+        return Ok(None);
+    };
+    let bound = super::shard_body::bind(reactor, &wanted.address.host, wanted.address.port).await;
+    match bound {
+        Ok(listener) => Ok(Some(listener)),
+        Err(reason) if wanted.is_required => Err(ShardError::Listen {
+            listener: format!("metrics.listener={}", wanted.address),
+            reason,
+        }),
+        Err(reason) => {
+            tracing::warn!(
+                "no /metrics and /status: metrics.listener={} is the default, and {reason}",
+                wanted.address
+            );
+            Ok(None)
+        }
+    }
+}
+
+impl Monitor {
+    /// Serves the pages until dropped.
+    pub(super) async fn serve_pages(self: Rc<Self>, listener: Listener) {
+        let reactor = self.reactor.clone();
+        let handler = Rc::new(move |request: Request| {
+            let monitor = Rc::clone(&self);
+            let answer = async move { monitor.page(&request).await };
+            Box::pin(answer) as std::pin::Pin<Box<dyn Future<Output = Response>>>
+        });
+        http::serve(reactor, listener, handler).await;
+    }
+
+    /// Answers other threads until dropped.
+    pub(super) async fn answer(self: Rc<Self>, requests: &SnapshotRequests) {
+        loop {
+            let asked = self.reactor.next_mail(requests).await;
+            if let Some(snapshots) = self.shard.metrics_by_shard().await {
+                // Who has gone does not want it any more.
+                let _ = asked.send(snapshots);
+            }
+        }
+    }
+
+    async fn page(&self, request: &Request) -> Response {
+        if !matches!(request.path.as_str(), "/metrics" | "/status") {
+            return Response::refused(Status::NotFound, "there are /metrics and /status");
+        }
+        let Some(shards) = self.shard.metrics_by_shard().await else {
+            return Response::refused(Status::Unavailable, "the broker is stopping");
+        };
+        match request.path.as_str() {
+            "/metrics" => Response::ok(CONTENT_TYPE, self.metrics(&shards)),
+            _ => Response::ok("application/json", self.status(&shards)),
+        }
+    }
+
+    fn metrics(&self, shards: &[Snapshot]) -> String {
+        let broker = Broker {
+            cluster_id: &self.cluster_id,
+            node_id: self.config.node_id,
+            uptime: self.reactor.now().since(self.started),
+            api_name: |key| ApiKey::from_code(key).map(ApiKey::name),
+        };
+        prometheus_text(&broker, shards)
+    }
+
+    fn status(&self, shards: &[Snapshot]) -> String {
+        let listener = &self.config.listeners[0];
+        let listeners = vec![ListenerStatus {
+            name: &listener.name,
+            bound: self.address.to_string(),
+            advertised: format!("{}:{}", self.advertised.host, self.advertised.port),
+        }];
+        let log_dirs = self.config.log_dirs.iter();
+        let status = BrokerStatus {
+            version: env!("CARGO_PKG_VERSION"),
+            cluster_id: &self.cluster_id,
+            node_id: self.config.node_id,
+            uptime_s: self.reactor.now().since(self.started).as_secs(),
+            listeners,
+            log_dirs: log_dirs.map(|path| path.display().to_string()).collect(),
+            topics: self.shard.image().topics().count(),
+            shards: shards.iter().map(ShardStatus::new).collect(),
+        };
+        serde_json::to_string_pretty(&status).expect("plain data becomes JSON")
+    }
+}
+
+/// What `/status` says. Fields are added, not changed.
+#[derive(Serialize)]
+struct BrokerStatus<'a> {
+    version: &'static str,
+    cluster_id: &'a str,
+    node_id: i32,
+    uptime_s: u64,
+    listeners: Vec<ListenerStatus<'a>>,
+    log_dirs: Vec<String>,
+    topics: usize,
+    /// In the order of their numbers.
+    shards: Vec<ShardStatus>,
+}
+
+#[derive(Serialize)]
+struct ListenerStatus<'a> {
+    name: &'a str,
+    bound: String,
+    advertised: String,
+}
+
+#[derive(Serialize)]
+struct ShardStatus {
+    connections: i64,
+    partitions: i64,
+    offline_partitions: i64,
+    log_size_bytes: i64,
+    request_memory_bytes: i64,
+    disk_errors: u64,
+}
+
+impl ShardStatus {
+    fn new(snapshot: &Snapshot) -> ShardStatus {
+        ShardStatus {
+            connections: snapshot.gauge(Gauge::Connections),
+            partitions: snapshot.gauge(Gauge::Partitions),
+            offline_partitions: snapshot.gauge(Gauge::OfflinePartitions),
+            log_size_bytes: snapshot.gauge(Gauge::LogSizeBytes),
+            request_memory_bytes: snapshot.gauge(Gauge::RequestMemoryBytes),
+            disk_errors: snapshot.counter(Counter::DiskErrors),
+        }
+    }
+}
