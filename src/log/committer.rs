@@ -193,6 +193,10 @@ fn take_unflushed(core: &mut Core) -> Vec<(Rc<Segment>, u64)> {
 }
 
 fn finish(log: &Rc<LogInner>, mut mark: FlushMark) {
+    if log.directory.failure().is_some() {
+        // Another flush has failed in the meantime: what this one has kept is not known.
+        return;
+    }
     let phase = log.flush_phase.replace(FlushPhase::Idle);
     let mut core = log.core.borrow_mut();
     if log.directory.breaks(BrokenRule::FlushCountsLaterWrites) {

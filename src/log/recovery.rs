@@ -319,7 +319,6 @@ impl Opening<'_> {
                 .await?;
             segments.insert(base_offset, Rc::clone(&segment));
             if is_end {
-                self.drop_behind(later, state.log_end_offset).await?;
                 active = Some(segment);
                 break;
             }
@@ -399,29 +398,21 @@ impl Opening<'_> {
                 .replay(state, &mut index, from, scan.state_from, first_offset)
                 .await?
         };
-        let cuts_corruption = self.directory.breaks(BrokenRule::CutsCorruption);
-        if !cuts_corruption {
+        if !self.directory.breaks(BrokenRule::CutsCorruption) {
             scan.check_recovery_point(&path, &stop, state.log_end_offset, later)?;
         }
         self.report.scanned_bytes += stop.position - from;
-        let continues = later.first() == Some(&state.log_end_offset);
-        let rest = segment_scan
-            .examine_rest(stop.position, state.log_end_offset)
+        let end = state.log_end_offset;
+        let continues = later.first() == Some(&end);
+        let behind = if continues { &[][..] } else { later };
+        let nonzero_end = self
+            .judge_rest(&segment_scan, scan, &stop, behind, end)
             .await?;
-        let claimed_end = segment_scan.claimed_end(stop.position).await?;
-        let mut judgement = Judgement::new(scan, &path, &stop, claimed_end);
-        if cuts_corruption {
-            judgement.unflushed_bytes_max = 0;
-        }
-        judgement.add_rest(&rest, stop.position)?;
         if !continues {
-            self.judge_later(&mut judgement, later, state.log_end_offset)
-                .await?;
+            // Before the cut: it takes what tells a torn end from corruption.
+            self.drop_behind(later, end).await?;
         }
-        self.report.dropped_batches += judgement.batch_count;
-        self.report.dropped_bytes += judgement.byte_count;
-        self.cut(&segment_scan, &stop, from, rest.nonzero_end)
-            .await?;
+        self.cut(&segment_scan, &stop, from, nonzero_end).await?;
         let segment = Segment::sealed(base_offset, stop.position, state.log_end_offset);
         segment.update_covered(|covered| covered.synced_end = align_down(stop.position));
         if continues {
@@ -443,27 +434,39 @@ impl Opening<'_> {
         opened.map_err(|error| LogError::io(path, error))
     }
 
-    /// Looks at the segments behind the log's end before they are dropped.
-    async fn judge_later(
-        &self,
-        judgement: &mut Judgement<'_>,
-        later: &[Offset],
-        offset_min: Offset,
-    ) -> Result<(), LogError> {
-        for &base_offset in later {
+    /// Looks at what is behind the log's end before it is cut and dropped, in the segment with the
+    /// end and in those `behind`: where in the former the last byte is that is not zero.
+    async fn judge_rest(
+        &mut self,
+        segment_scan: &SegmentScan<'_>,
+        scan: &Scan,
+        stop: &ScanStop,
+        behind: &[Offset],
+        end: Offset,
+    ) -> Result<u64, LogError> {
+        let claimed_end = segment_scan.claimed_end(stop.position).await?;
+        let mut judgement = Judgement::new(scan, segment_scan.path, stop, claimed_end);
+        if self.directory.breaks(BrokenRule::CutsCorruption) {
+            judgement.unflushed_bytes_max = 0;
+        }
+        let rest = segment_scan.examine_rest(stop.position, end).await?;
+        judgement.add_rest(&rest, stop.position)?;
+        for &base_offset in behind {
             let path = segment_path(&self.path, base_offset, extension::LOG);
             let file = self.open_segment(&path).await?;
-            let scan = SegmentScan {
+            let later_scan = SegmentScan {
                 reactor: self.directory.reactor(),
                 file: &file,
                 path: &path,
                 size: file.size(),
                 index_interval_bytes: self.options.config.index_interval_bytes,
             };
-            let rest = scan.examine_rest(0, offset_min).await?;
-            judgement.add_rest(&rest, 0)?;
+            let later_rest = later_scan.examine_rest(0, end).await?;
+            judgement.add_rest(&later_rest, 0)?;
         }
-        Ok(())
+        self.report.dropped_batches += judgement.batch_count;
+        self.report.dropped_bytes += judgement.byte_count;
+        Ok(rest.nonzero_end)
     }
 
     /// Cuts a segment where its valid batches end: zeros to the highest byte that is not zero, so
@@ -488,31 +491,40 @@ impl Opening<'_> {
             return Ok(());
         }
         if nonzero_end > position {
-            let unit_start = align_down(position);
-            let kept = (position - unit_start) as usize;
-            let mut buffer = self.directory.disk().buffer(WRITE_UNIT);
-            let unit = scan
-                .file
-                .read_at(unit_start, kept, IoClass::Background)
-                .await;
-            buffer.as_mut_slice()[..kept].copy_from_slice(&unit.map_err(failed)?);
-            let written = scan
-                .file
-                .write_at(buffer, unit_start, IoClass::Background)
-                .await;
-            written.map_err(failed)?;
-            let zero_from = unit_start + WRITE_UNIT as u64;
-            let zero_end = align_up(nonzero_end);
-            if zero_end > zero_from {
-                let class = IoClass::Background;
-                let zeroed = scan.file.write_zeros(zero_from, zero_end, class).await;
-                zeroed.map_err(failed)?;
-            }
-            scan.file.sync_all().await.map_err(flush_failed)?;
+            self.zero_behind(scan, position, nonzero_end).await?;
         }
         if scan.file.size() != position {
             scan.file.set_size(position).await.map_err(failed)?;
         }
+        scan.file.sync_all().await.map_err(flush_failed)
+    }
+
+    /// Zeros from `position` to `end`, durably: the two units in which the first torn batch begins
+    /// come last. As long as anything is left behind it, its length must say how far the last flush
+    /// may have come, or the next recovery would take the rest for corruption.
+    async fn zero_behind(
+        &self,
+        scan: &SegmentScan<'_>,
+        position: u64,
+        end: u64,
+    ) -> Result<(), LogError> {
+        let failed = |error| LogError::io(scan.path, error);
+        let flush_failed = |error| LogError::flush(scan.path, error);
+        let class = IoClass::Background;
+        let unit_start = align_down(position);
+        let head_end = align_up(end).min(unit_start + 2 * WRITE_UNIT as u64);
+        if align_up(end) > head_end {
+            let zeroed = scan.file.write_zeros(head_end, align_up(end), class).await;
+            zeroed.map_err(failed)?;
+            scan.file.sync_all().await.map_err(flush_failed)?;
+        }
+        let kept = (position - unit_start) as usize;
+        let head_size = (head_end - unit_start) as usize;
+        let mut buffer = self.directory.disk().buffer(head_size);
+        let unit = scan.file.read_at(unit_start, kept, class).await;
+        buffer.as_mut_slice()[..kept].copy_from_slice(&unit.map_err(failed)?);
+        let written = scan.file.write_at(buffer, unit_start, class).await;
+        written.map_err(failed)?;
         scan.file.sync_all().await.map_err(flush_failed)
     }
 

@@ -46,6 +46,8 @@ struct Submitted {
     /// Killed: it goes on, but not before this.
     not_before: u64,
     is_orphan: bool,
+    /// A flush, and the device dropped what it should have kept: it fails.
+    is_doomed: bool,
     completion: Completion,
 }
 
@@ -152,6 +154,7 @@ impl DiskState {
             point,
             not_before: 0,
             is_orphan: false,
+            is_doomed: false,
             completion,
         };
         self.submitted.insert(id, submitted);
@@ -175,7 +178,8 @@ impl DiskState {
             .submitted
             .remove(&id)
             .expect("an operation completes once");
-        let fault = self.draw_fault(&submitted.operation, &mut conditions);
+        let drawn = self.draw_fault(&submitted.operation, &mut conditions);
+        let fault = drawn.or(submitted.is_doomed.then_some(DiskFault::Flush));
         let result = match fault {
             Some(fault) => {
                 self.fail(id, &submitted, fault);
@@ -269,7 +273,12 @@ impl DiskState {
                 // Renamed, but the directory's sync failed.
                 let _ = self.write_file(path, contents.clone());
             }
-            _ if fault == DiskFault::Flush => {
+            _ if fault == DiskFault::Flush && !submitted.is_doomed => {
+                // The device says so to all who wait for a flush, and only to them.
+                let flushes = self.submitted.values_mut();
+                flushes
+                    .filter(|other| other.operation.fault() == Some(DiskFault::Flush))
+                    .for_each(|other| other.is_doomed = true);
                 for inode in self
                     .inodes
                     .values_mut()
