@@ -63,6 +63,9 @@ pub struct BrokerConfig {
 
     pub producer_id_expiration: Duration,
     pub log_unflushed_bytes_max: u64,
+    pub log_retention_check_interval: Duration,
+    /// How long the directories of deleted partitions stay on disk.
+    pub log_segment_delete_delay: Duration,
 
     /// `None`: as many as the machine lets us use.
     pub shards: Option<usize>,
@@ -126,6 +129,14 @@ impl BrokerConfig {
                 "producer.id.expiration.ms",
             )),
             log_unflushed_bytes_max: int(&settings, "log.unflushed.bytes.max"),
+            log_retention_check_interval: Duration::from_millis(int(
+                &settings,
+                "log.retention.check.interval.ms",
+            )),
+            log_segment_delete_delay: Duration::from_millis(int(
+                &settings,
+                "log.segment.delete.delay.ms",
+            )),
             shards: Some(int(&settings, "shards")).filter(|&count| count > 0),
             shard_request_memory_bytes: int(&settings, "shard.request.memory.bytes"),
             shard_tail_cache_bytes: int(&settings, "shard.tail.cache.bytes"),

@@ -171,7 +171,6 @@ const NOT_BUILT: &[&str] = &[
     "log.local.retention.bytes",
     "log.local.retention.ms",
     "log.message.timestamp.difference.max.ms",
-    "log.retention.check.interval.ms",
     "log.roll.jitter.hours",
     "log.roll.jitter.ms",
     "max.connection.creation.rate",

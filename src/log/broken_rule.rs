@@ -27,13 +27,15 @@ pub enum BrokenRule {
     CutsCorruption,
     /// 9: the recovery point passes what is not durable.
     CheckpointsAhead,
+    /// 9: segments are dropped before the log's new start is durable.
+    DropsAheadOfTheStart,
     /// 10: a failed flush is tried again, and believed.
     RetriesFailedFlush,
 }
 
 impl BrokenRule {
     /// All of them.
-    pub const ALL: [BrokenRule; 12] = [
+    pub const ALL: [BrokenRule; 13] = [
         BrokenRule::AcknowledgesUnwritten,
         BrokenRule::FlushCountsLaterWrites,
         BrokenRule::OverlapsWrites,
@@ -45,6 +47,7 @@ impl BrokenRule {
         BrokenRule::IgnoresUnflushedLimit,
         BrokenRule::CutsCorruption,
         BrokenRule::CheckpointsAhead,
+        BrokenRule::DropsAheadOfTheStart,
         BrokenRule::RetriesFailedFlush,
     ];
 }

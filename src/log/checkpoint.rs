@@ -75,7 +75,8 @@ pub(super) async fn run(directory: LogDirectory) {
                     let behind =
                         log.core.borrow().appended_bytes > log.checkpoint.covered_bytes.get();
                     if (wanted || behind) && !log.is_closed.get() {
-                        advance(&log).await;
+                        // What went wrong was told to the directory.
+                        let _ = advance(&log).await;
                     }
                     drop(permit);
                 })
@@ -84,10 +85,10 @@ pub(super) async fn run(directory: LogDirectory) {
     }
 }
 
-async fn advance(log: &Rc<LogInner>) {
-    if let Err(error) = make(log).await {
-        log.directory.fail(&error);
-    }
+/// Makes a checkpoint; one that cannot be written fails the directory.
+pub(super) async fn advance(log: &Rc<LogInner>) -> Result<(), LogError> {
+    let made = make(log).await;
+    made.inspect_err(|error| log.directory.fail(error))
 }
 
 /// A log's checkpoint file. It is locked while the log is open.
@@ -97,6 +98,10 @@ pub(super) struct CheckpointFile {
     next_slot: Cell<usize>,
     number: Cell<u64>,
     recovery_point: Cell<Offset>,
+    /// What the newest checkpoint of this process has, which is durable; 0 before the first one:
+    /// the log's start, and the segment at which recovery would begin.
+    log_start_offset: Cell<Offset>,
+    segment_base_offset: Cell<Offset>,
     /// What the newest durable checkpoint promises; the writer keeps it.
     unflushed_bytes_max: Cell<u64>,
     /// Bytes of the log (since it was opened) behind the recovery point.
@@ -123,6 +128,8 @@ impl CheckpointFile {
             next_slot: Cell::new(1 - slot),
             number: Cell::new(checkpoint.number),
             recovery_point: Cell::new(checkpoint.state.log_end_offset),
+            log_start_offset: Cell::new(0),
+            segment_base_offset: Cell::new(0),
             unflushed_bytes_max: Cell::new(checkpoint.unflushed_bytes_max),
             covered_bytes: Cell::new(0),
             is_wanted: Cell::new(false),
@@ -133,6 +140,18 @@ impl CheckpointFile {
 
     pub(super) fn recovery_point(&self) -> Offset {
         self.recovery_point.get()
+    }
+
+    /// Where the log starts whatever happens.
+    pub(super) fn log_start_offset(&self) -> Offset {
+        self.log_start_offset.get()
+    }
+
+    /// Whether nobody needs a segment any more: no reader, and no recovery, which may begin in one
+    /// that is wholly below the log's start.
+    pub(super) fn is_done_with(&self, segment: &Segment) -> bool {
+        segment.end_offset.get() <= self.log_start_offset.get()
+            && segment.base_offset < self.segment_base_offset.get()
     }
 
     pub(super) fn unflushed_bytes_max(&self) -> u64 {
@@ -164,6 +183,9 @@ impl CheckpointFile {
 /// Makes a checkpoint of the log as it is now, as soon as that is durable.
 pub(super) async fn make(log: &Rc<LogInner>) -> Result<(), LogError> {
     let _running = log.checkpoint.running.acquire(1).await;
+    if log.checkpoint.file.borrow().is_none() {
+        return Err(LogError::Closed);
+    }
     let (checkpoint, segment, bytes) = capture(log);
     let older: Vec<_> = {
         let core = log.core.borrow();
@@ -340,6 +362,8 @@ async fn write_slot(log: &Rc<LogInner>, checkpoint: &RecoveryCheckpoint) -> Resu
     }
     own.number.set(checkpoint.number);
     own.recovery_point.set(checkpoint.state.log_end_offset);
+    own.log_start_offset.set(checkpoint.state.log_start_offset);
+    own.segment_base_offset.set(checkpoint.segment_base_offset);
     own.unflushed_bytes_max.set(checkpoint.unflushed_bytes_max);
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! What a log is configured with.
 
+use std::time::Duration;
+
 /// The settings of one log; the shard fills them from the topic's and the broker's.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LogConfig {
@@ -20,6 +22,13 @@ pub struct LogConfig {
     /// Class P: bytes that may be written behind the last completed flush
     /// (`log.unflushed.bytes.max`). Recovery relies on it.
     pub unflushed_bytes_max: u64,
+    /// Age at which segments are dropped, in ms (`retention.ms`); `None`: never.
+    pub retention_ms: Option<i64>,
+    /// Logical bytes above which the oldest segments are dropped (`retention.bytes`); `None`: no
+    /// limit.
+    pub retention_size: Option<u64>,
+    /// How long the files of dropped segments stay (`file.delete.delay.ms`).
+    pub file_delete_delay: Duration,
 }
 
 impl Default for LogConfig {
@@ -33,6 +42,9 @@ impl Default for LogConfig {
             flush_messages: i64::MAX,
             flush_ms: i64::MAX,
             unflushed_bytes_max: 64 << 20,
+            retention_ms: None,
+            retention_size: None,
+            file_delete_delay: Duration::from_secs(60),
         }
     }
 }

@@ -4,9 +4,11 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use super::committer::Committer;
 use super::log::LogInner;
+use super::removal::{self, Removals, Target};
 use super::segment::{LOCK_WAIT_MAX, Segment};
 use super::writer::{self, WRITE_SIZE_MAX};
 use super::{BrokenRule, Log, LogError, TailBudget, checkpoint};
@@ -52,6 +54,9 @@ pub struct DirectoryOptions {
     pub broken_rule: Option<BrokenRule>,
     /// Where the directory's traffic is counted.
     pub metrics: ShardMetrics,
+    /// How long the directories of deleted logs stay (`log.segment.delete.delay.ms`: a topic's own
+    /// `file.delete.delay.ms` goes with the topic, as with Kafka).
+    pub delete_delay: Duration,
 }
 
 impl DirectoryOptions {
@@ -63,6 +68,7 @@ impl DirectoryOptions {
             zero_ahead_bytes_max: 1 << 30,
             broken_rule: None,
             metrics: ShardMetrics::new(),
+            delete_delay: Duration::from_secs(60),
         }
     }
 }
@@ -110,6 +116,7 @@ struct DirectoryInner {
     is_noted: Cell<bool>,
     is_stopped: Cell<bool>,
     checkpoints: checkpoint::Schedule,
+    removals: Removals,
 }
 
 impl LogDirectory {
@@ -157,12 +164,14 @@ impl LogDirectory {
                 is_noted: Cell::new(false),
                 is_stopped: Cell::new(false),
                 checkpoints: checkpoint::Schedule::default(),
+                removals: Removals::default(),
                 options,
             }),
         };
         reactor.spawn(run_writer(directory.clone())).detach();
         reactor.spawn(Committer::run(directory.clone())).detach();
         reactor.spawn(checkpoint::run(directory.clone())).detach();
+        reactor.spawn(removal::run(directory.clone())).detach();
         Ok(directory)
     }
 
@@ -240,9 +249,7 @@ impl LogDirectory {
             result = result.and(task.await);
         }
         self.inner.is_stopped.set(true);
-        self.inner.dirty_changed.notify_all();
-        self.inner.committer.stop();
-        self.inner.checkpoints.changed.notify_all();
+        self.end_tasks();
         result
     }
 
@@ -339,9 +346,7 @@ impl LogDirectory {
             path: path.clone(),
             error: Rc::clone(cause),
         }));
-        self.inner.dirty_changed.notify_all();
-        self.inner.committer.stop();
-        self.inner.checkpoints.changed.notify_all();
+        self.end_tasks();
         for Log { inner: log } in self.logs() {
             let segments: Vec<_> = log.core.borrow().segments.values().cloned().collect();
             segments
@@ -373,6 +378,34 @@ impl LogDirectory {
                 }
             })
             .detach();
+    }
+
+    /// Lets the directory's tasks see that there is nothing more to do.
+    fn end_tasks(&self) {
+        self.inner.dirty_changed.notify_all();
+        self.inner.committer.stop();
+        self.inner.checkpoints.changed.notify_all();
+        self.inner.removals.changed.notify_all();
+    }
+
+    /// Removes, in the background, what earlier processes have put out of use and not removed.
+    pub fn remove_leftover(&self, directory: PathBuf) {
+        let target = Target::Directory(directory);
+        self.remove_later(Duration::ZERO, target, Vec::new());
+    }
+
+    /// Removes files or a directory after a delay, once nobody reads `segments` any more.
+    pub(super) fn remove_later(&self, delay: Duration, target: Target, segments: Vec<Rc<Segment>>) {
+        let at = self.inner.reactor.now() + delay;
+        self.inner.removals.add(at, target, segments);
+    }
+
+    pub(super) fn delete_delay(&self) -> Duration {
+        self.inner.options.delete_delay
+    }
+
+    pub(super) fn removals(&self) -> &Removals {
+        &self.inner.removals
     }
 
     pub(super) fn request_flush(&self, log: &Rc<LogInner>) {

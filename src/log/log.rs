@@ -135,6 +135,37 @@ impl Core {
 }
 
 impl LogInner {
+    /// A log as it was found on disk.
+    pub(super) fn new(
+        directory: &LogDirectory,
+        options: OpenLog,
+        path: PathBuf,
+        (state, core): (LogState, Core),
+        checkpoint: CheckpointFile,
+    ) -> Rc<LogInner> {
+        Rc::new(LogInner {
+            reactor: directory.reactor().clone(),
+            directory: directory.clone(),
+            partition: options.partition,
+            topic_id: options.topic_id,
+            path,
+            config: RefCell::new(options.config),
+            state: RefCell::new(state),
+            core: RefCell::new(core),
+            on_progress: options.on_progress,
+            progressed: Notify::new(),
+            is_dirty: Cell::new(false),
+            flush_phase: Cell::new(FlushPhase::Idle),
+            flush_timer_armed: Cell::new(false),
+            is_closed: Cell::new(false),
+            names: Semaphore::new(1),
+            sealing: Semaphore::new(1),
+            checkpoint,
+            rate: Cell::new(Rate::default()),
+            read_ahead: RefCell::default(),
+        })
+    }
+
     /// Class P.
     pub(super) fn flushes_before_ack(&self) -> bool {
         let config = self.config.borrow();
@@ -337,6 +368,29 @@ impl Log {
     /// The record with the largest timestamp, the first of several (ListOffsets -3, KIP-734).
     pub async fn max_timestamp(&self) -> Result<Option<TimestampOffset>, LogError> {
         super::time_lookup::max_timestamp(&self.inner).await
+    }
+
+    /// Moves the log's start to the oldest segment that is to be kept by age and size, at most to
+    /// `high_watermark`; `true` if it moved, and then it is durable. `now` is compared with the
+    /// records' timestamps.
+    pub async fn apply_retention(
+        &self,
+        high_watermark: Offset,
+        now: Timestamp,
+    ) -> Result<bool, LogError> {
+        super::retention::apply(&self.inner, high_watermark, now).await
+    }
+
+    /// Moves the log's start to `offset`, at most to its end, and never back; `true` if it moved.
+    /// That it is there or behind is durable then. Reads below are refused from now on.
+    pub async fn raise_log_start(&self, offset: Offset) -> Result<bool, LogError> {
+        super::retention::raise_log_start(&self.inner, offset).await
+    }
+
+    /// Takes the segments wholly below the durable log start out of use; how many. Their files are
+    /// renamed to `.deleted` and go after `file.delete.delay.ms`. Reads under way end well.
+    pub async fn drop_old_segments(&self) -> Result<usize, LogError> {
+        super::retention::drop_old_segments(&self.inner).await
     }
 
     /// Clean stop of this log: everything written and flushed, the active segment cut to its size,

@@ -15,6 +15,7 @@
 //! | what need recovery not read? | `checkpoint` (9) |
 //! | what happens at start? | `recovery` (4, 7, 8), `replay` |
 //! | where is an offset, a time? | `reader`, `segment_index`, `time_lookup` |
+//! | what need not be kept, and how does it go? | `retention`, `removal` |
 //! | what if the disk fails? | `LogDirectory::fail` (10) |
 
 mod append_types;
@@ -32,12 +33,16 @@ mod log;
 mod read_types;
 mod reader;
 mod recovery;
+mod removal;
 mod replay;
+mod retention;
 mod roll;
 mod segment;
 mod segment_index;
 mod stop;
 mod tail;
+#[cfg(test)]
+mod tests;
 mod time_lookup;
 mod writer;
 mod zero_ahead;

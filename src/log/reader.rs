@@ -41,6 +41,12 @@ pub(super) struct ReadAhead {
     data: Option<Task<std::io::Result<Bytes>>>,
 }
 
+impl ReadAhead {
+    pub(super) fn is_of(&self, segment_base_offset: Offset) -> bool {
+        self.segment_base_offset == segment_base_offset
+    }
+}
+
 /// See [`Log::read`](super::Log::read).
 pub(super) fn read(log: &LogInner, request: &ReadRequest) -> Result<ReadOutcome, LogError> {
     log.check_open()?;
@@ -84,8 +90,18 @@ pub(super) async fn read_cold(
                 end: request.end_bound,
             });
         };
-        if let Some(batches) = read_segment(log, &segment, &request).await? {
-            return Ok(batches);
+        let lease = segment.lease();
+        let found = read_segment(log, &segment, &request).await;
+        drop(lease);
+        match found {
+            Ok(Some(batches)) => return Ok(batches),
+            Ok(None) => {}
+            // The log has lost it since it was found: what is there now?
+            Err(_) if segment.is_dropped.get() => {
+                search_from = request.offset;
+                continue;
+            }
+            Err(error) => return Err(error),
         }
         // Nothing at or behind the offset is left in this segment (compaction leaves such gaps).
         let next = log
@@ -283,6 +299,7 @@ async fn open(log: &LogInner, segment: &Rc<Segment>) -> Result<File, LogError> {
         return Ok(file);
     }
     let path = segment_path(&log.path, segment.base_offset, extension::LOG);
+    check_in_use(segment, &path)?;
     let opened = log
         .directory
         .disk()
@@ -296,6 +313,14 @@ async fn open(log: &LogInner, segment: &Rc<Segment>) -> Result<File, LogError> {
     Ok(file)
 }
 
+/// A dropped segment's name may be another file's by now.
+fn check_in_use(segment: &Segment, path: &std::path::Path) -> Result<(), LogError> {
+    match segment.is_dropped.get() {
+        true => Err(LogError::io(path, std::io::ErrorKind::NotFound.into())),
+        false => Ok(()),
+    }
+}
+
 /// The segment's index, from its files if it is not in memory.
 pub(super) async fn load_index(
     log: &LogInner,
@@ -306,6 +331,8 @@ pub(super) async fn load_index(
     }
     let _names = log.names.acquire(1).await;
     log.check_open()?;
+    let path = segment_path(&log.path, segment.base_offset, extension::INDEX);
+    check_in_use(segment, &path)?;
     let disk = log.directory.disk();
     let mut files = [Vec::new(), Vec::new()];
     for (contents, extension) in files

@@ -3,21 +3,20 @@
 //!
 //! A clean stop is the case in which the checkpoint names the very end: nothing is left to scan.
 
-use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::checkpoint::{self, CHECKPOINT_FILE, CheckpointFile};
-use super::committer::FlushPhase;
 use super::log::{Core, LogInner};
+use super::removal::Target;
 use super::replay::{Rest, ScanStop, SegmentScan};
 use super::segment::{Segment, align_down, align_up, extension, parse_segment_name, segment_path};
 use super::segment_index::SegmentIndex;
 use super::stop::LEADER_EPOCH_CHECKPOINT;
-use super::zero_ahead::Rate;
-use super::{BrokenRule, Log, LogDirectory, LogError, OpenLog, RecoveryReport, roll};
-use crate::io::{File, IoClass, Notify, Semaphore, WRITE_UNIT};
+use super::{BrokenRule, Log, LogDirectory, LogError, OpenLog, RecoveryReport, retention, roll};
+use crate::io::{File, IoClass, WRITE_UNIT};
 use crate::log_state::{
     CHECKPOINT_SIZE_MAX, LeaderEpochCache, LogState, OffsetIndexEntry, ProducerState,
     RecoveryCheckpoint, TimeIndexEntry, decode_partition_metadata, encode_partition_metadata,
@@ -39,6 +38,8 @@ struct Opening<'a> {
     files: BTreeMap<Offset, u64>,
     /// Offsets of the `.snapshot` files.
     snapshots: Vec<Offset>,
+    /// Files that were put out of use, with their sizes.
+    leftovers: Vec<(PathBuf, u64)>,
     /// Something on disk was changed or has to be: the checkpoint is written anew.
     is_changed: bool,
 }
@@ -64,6 +65,7 @@ pub(super) async fn open(
         report: RecoveryReport::default(),
         files: BTreeMap::new(),
         snapshots: Vec::new(),
+        leftovers: Vec::new(),
         is_changed: false,
     };
     // The lock comes before anything is read that the log writes, names too: rule 4.
@@ -78,9 +80,14 @@ pub(super) async fn open(
         .start(newest.map(|(checkpoint, _)| checkpoint))
         .await?;
     let before = start.checkpoint.clone();
-    let (state, core) = opening.recover(start).await?;
+    let (state, mut core) = opening.recover(start).await?;
     let checkpoint_file = match (file, slot) {
-        (Some(file), Some(slot)) => CheckpointFile::new(file, &before, slot),
+        (Some(file), Some(slot)) => {
+            opening
+                .drop_below(&mut core.segments, &before, &file)
+                .await?;
+            CheckpointFile::new(file, &before, slot)
+        }
         _ => {
             opening.is_changed = true;
             let path = opening.path.join(CHECKPOINT_FILE);
@@ -88,27 +95,9 @@ pub(super) async fn open(
         }
     };
     let (is_changed, report, path) = (opening.is_changed, opening.report, opening.path);
-    let log = Rc::new(LogInner {
-        reactor: directory.reactor().clone(),
-        directory: directory.clone(),
-        partition: options.partition,
-        topic_id: options.topic_id,
-        path,
-        config: RefCell::new(options.config),
-        state: RefCell::new(state),
-        core: RefCell::new(core),
-        on_progress: options.on_progress,
-        progressed: Notify::new(),
-        is_dirty: Cell::new(false),
-        flush_phase: Cell::new(FlushPhase::Idle),
-        flush_timer_armed: Cell::new(false),
-        is_closed: Cell::new(false),
-        names: Semaphore::new(1),
-        sealing: Semaphore::new(1),
-        checkpoint: checkpoint_file,
-        rate: Cell::new(Rate::default()),
-        read_ahead: RefCell::default(),
-    });
+    let leftovers = Target::Files(opening.leftovers);
+    directory.remove_later(Duration::ZERO, leftovers, Vec::new());
+    let log = LogInner::new(directory, options, path, (state, core), checkpoint_file);
     if is_changed {
         let active = Rc::clone(log.core.borrow().active());
         roll::write_indexes(&log, &active).await?;
@@ -160,6 +149,10 @@ impl Opening<'_> {
                     self.files.insert(base_offset, entry.size);
                 }
                 Some((offset, extension::SNAPSHOT)) => self.snapshots.push(offset),
+                Some((_, other)) if other.ends_with(extension::DELETED) => {
+                    self.leftovers
+                        .push((self.path.join(&entry.name), entry.size));
+                }
                 _ => {}
             }
         }
@@ -338,11 +331,40 @@ impl Opening<'_> {
         Ok((state, core))
     }
 
+    /// Puts out of use what lies below the log's start: the process that moved it may have died
+    /// before it had renamed all of these, or before the checkpoint that says so was durable.
+    async fn drop_below(
+        &mut self,
+        segments: &mut BTreeMap<Offset, Rc<Segment>>,
+        newest: &RecoveryCheckpoint,
+        checkpoint: &File,
+    ) -> Result<(), LogError> {
+        let mut is_synced = false;
+        while let Some(first) = segments.first_entry()
+            && *first.key() < newest.segment_base_offset
+            && first.get().end_offset.get() <= newest.state.log_start_offset
+        {
+            let segment = first.remove();
+            if !is_synced {
+                let synced = checkpoint.sync_data().await;
+                synced.map_err(|error| LogError::flush(checkpoint.path(), error))?;
+                is_synced = true;
+            }
+            let disk = self.directory.disk();
+            let renamed = retention::rename_files(disk, &self.path, &segment).await?;
+            self.leftovers.extend(renamed);
+        }
+        Ok(())
+    }
+
     fn older_segments(&self, end: Offset) -> BTreeMap<Offset, Rc<Segment>> {
         let mut segments = BTreeMap::new();
+        let now = self.directory.reactor().wall_clock();
         let mut next = end;
         for (&base_offset, &size) in self.files.range(..end).rev() {
-            segments.insert(base_offset, Segment::sealed(base_offset, size, next));
+            let segment = Segment::sealed(base_offset, size, next);
+            segment.modified_at.set(now);
+            segments.insert(base_offset, segment);
             next = base_offset;
         }
         segments

@@ -18,7 +18,9 @@ const RELATIVE_OFFSET_MAX: i64 = i32::MAX as i64;
 pub(super) fn roll_if_needed(log: &Rc<LogInner>, plan: &AppendPlan, now: Timestamp) {
     let active = Rc::clone(log.core.borrow().active());
     if active.size.get() > 0 && should_roll(log, &active, plan, now) {
-        roll(log, &active, now);
+        roll(log, &active, now).modified_at.set(now);
+    } else {
+        active.modified_at.set(now);
     }
 }
 
@@ -38,7 +40,9 @@ fn should_roll(log: &LogInner, active: &Segment, plan: &AppendPlan, now: Timesta
         || last_offset - active.base_offset > RELATIVE_OFFSET_MAX
 }
 
-fn roll(log: &Rc<LogInner>, active: &Rc<Segment>, now: Timestamp) {
+/// Begins a new segment behind the active one, which has records; gives the new one. Not between
+/// the state machine's step and its append.
+pub(super) fn roll(log: &Rc<LogInner>, active: &Rc<Segment>, now: Timestamp) -> Rc<Segment> {
     let base_offset = active.end_offset.get();
     let snapshot = {
         let state = log.state.borrow();
@@ -50,6 +54,7 @@ fn roll(log: &Rc<LogInner>, active: &Rc<Segment>, now: Timestamp) {
     };
     let index = active.loaded_index().expect("the active index is loaded");
     index.borrow_mut().seal();
+    active.remember_max_timestamp(&index.borrow());
     let segment = Segment::new(base_offset, now);
     let durable_target = {
         let mut core = log.core.borrow_mut();
@@ -58,10 +63,11 @@ fn roll(log: &Rc<LogInner>, active: &Rc<Segment>, now: Timestamp) {
     };
     log.directory.metrics().increment(Counter::SegmentsRolled);
     let reactor = log.reactor.clone();
-    let creating = create(Rc::clone(log), segment, snapshot);
+    let creating = create(Rc::clone(log), Rc::clone(&segment), snapshot);
     reactor.spawn(report(Rc::clone(log), creating)).detach();
     let sealing = seal(Rc::clone(log), Rc::clone(active), durable_target);
     reactor.spawn(report(Rc::clone(log), sealing)).detach();
+    segment
 }
 
 /// A file that cannot be made or sealed fails the directory, as a failed write does.

@@ -20,6 +20,8 @@ pub(super) mod extension {
     pub(in crate::log) const INDEX: &str = "index";
     pub(in crate::log) const TIME_INDEX: &str = "timeindex";
     pub(in crate::log) const SNAPSHOT: &str = "snapshot";
+    /// Added to the name of a file that is out of use and about to be removed.
+    pub(in crate::log) const DELETED: &str = "deleted";
 }
 
 /// `<dir>/<base offset, 20 digits>.<extension>`.
@@ -54,7 +56,17 @@ pub(super) struct Segment {
     pub(super) index: RefCell<Option<Rc<RefCell<SegmentIndex>>>>,
     /// When the segment was made, for rolling by time without timestamps.
     pub(super) created_at: Cell<Timestamp>,
+    /// When it was last appended to, for retention by time without timestamps. A segment found on
+    /// disk counts from when it was found.
+    pub(super) modified_at: Cell<Timestamp>,
+    /// Largest timestamp and the last offset of the batch that has it, once known: only of a
+    /// segment that takes no more batches.
+    pub(super) max_timestamp: Cell<Option<(Timestamp, Offset)>>,
     pub(super) is_sealed: Cell<bool>,
+    /// Its files are being taken away: not to be opened any more. Whoever has one open keeps it.
+    pub(super) is_dropped: Cell<bool>,
+    /// Reads of its file under way.
+    reader_count: Cell<usize>,
     /// Its name, and the snapshot that belongs to it, survive a power cut.
     pub(super) names_synced: Cell<bool>,
     /// Writes have completed since the last flush was submitted.
@@ -109,6 +121,7 @@ impl Segment {
         segment.is_sealed.set(false);
         segment.names_synced.set(false);
         segment.created_at.set(created_at);
+        segment.modified_at.set(created_at);
         segment
             .index
             .replace(Some(Rc::new(RefCell::new(SegmentIndex::new(base_offset)))));
@@ -126,7 +139,11 @@ impl Segment {
             end_offset: Cell::new(end_offset),
             index: RefCell::new(None),
             created_at: Cell::new(0),
+            modified_at: Cell::new(0),
+            max_timestamp: Cell::new(None),
             is_sealed: Cell::new(true),
+            is_dropped: Cell::new(false),
+            reader_count: Cell::new(0),
             names_synced: Cell::new(true),
             has_unflushed: Cell::new(false),
             needs_file_sync: Cell::new(false),
@@ -141,6 +158,7 @@ impl Segment {
     pub(super) fn activate(&self, file: File, index: SegmentIndex, now: Timestamp) {
         self.is_sealed.set(false);
         self.created_at.set(now);
+        self.modified_at.set(now);
         self.index.replace(Some(Rc::new(RefCell::new(index))));
         self.file.replace(Some(file));
     }
@@ -165,9 +183,57 @@ impl Segment {
         self.covered.set(covered);
     }
 
+    /// Notes the largest timestamp of a segment that takes no more batches.
+    pub(super) fn remember_max_timestamp(&self, index: &SegmentIndex) {
+        let latest = (index.max_timestamp, index.max_timestamp_offset);
+        self.max_timestamp.set(Some(latest));
+    }
+
+    /// Keeps the file from being shrunk while it is read.
+    pub(super) fn lease(self: &Rc<Segment>) -> ReadLease {
+        self.reader_count.set(self.reader_count.get() + 1);
+        ReadLease(Rc::clone(self))
+    }
+
+    /// Nobody finds the segment any more; reads under way go on.
+    pub(super) fn take_out_of_use(&self) {
+        self.is_dropped.set(true);
+        self.file.replace(None);
+        self.index.replace(None);
+    }
+
+    /// Waits until nobody reads the file. Of a dropped segment, that holds from then on.
+    pub(super) async fn unread(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.reader_count.get() == 0 {
+                return;
+            }
+            changed.await;
+        }
+    }
+
     /// Whether all appended bytes have been written.
     pub(super) fn is_all_written(&self) -> bool {
         self.written_position.get() == self.size.get()
+    }
+}
+
+/// A read of a segment's file under way.
+pub(super) struct ReadLease(Rc<Segment>);
+
+impl Drop for ReadLease {
+    fn drop(&mut self) {
+        let Segment {
+            reader_count,
+            is_dropped,
+            changed,
+            ..
+        } = &*self.0;
+        reader_count.set(reader_count.get() - 1);
+        if is_dropped.get() {
+            changed.notify_all();
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::log::LogInner;
+use super::removal::Target;
 use super::segment::{extension, segment_path};
 use super::{LogError, checkpoint, roll};
 
@@ -96,13 +97,10 @@ pub(super) async fn delete(log: &Rc<LogInner>) -> Result<(), LogError> {
     disk.rename(&log.path, &aside).await.map_err(failed)?;
     let synced = disk.sync_dir(log.directory.path()).await;
     synced.map_err(|error| LogError::flush(log.directory.path(), error))?;
-    let (reactor, disk) = (log.reactor.clone(), disk.clone());
-    reactor
-        .spawn(async move {
-            if let Err(error) = disk.remove_dir_all(&aside).await {
-                tracing::warn!(path = %aside.display(), %error, "a deleted log stays on disk");
-            }
-        })
-        .detach();
+    log.directory.removals().forget_below(&log.path);
+    let target = Target::Directory(aside);
+    let segments = log.core.borrow().segments.values().cloned().collect();
+    let delay = log.directory.delete_delay();
+    log.directory.remove_later(delay, target, segments);
     Ok(())
 }

@@ -24,25 +24,36 @@ pub(super) async fn offset_for_timestamp(
     end_bound: Offset,
 ) -> Result<Option<TimestampOffset>, LogError> {
     log.check_open()?;
-    let log_start_offset = log.state.borrow().log_start_offset;
     for segment in segments(log) {
-        if segment.end_offset.get() <= log_start_offset
-            || segment_max_timestamp(log, &segment).await?.0 < timestamp
-        {
-            continue;
-        }
-        let start = {
-            let index = load_index(log, &segment).await?;
-            let index = index.borrow();
-            index.offset_before(timestamp).max(log_start_offset)
-        };
-        let end = segment.end_offset.get().min(end_bound);
-        let is_late = |record_time: Timestamp| record_time >= timestamp;
-        if let Some(found) = first_record(log, start, end, is_late).await? {
-            return Ok(Some(found));
+        match first_in_segment(log, &segment, timestamp, end_bound).await {
+            Ok(None) => {}
+            // The log has lost it meanwhile.
+            Err(_) if segment.is_dropped.get() => {}
+            found => return found,
         }
     }
     Ok(None)
+}
+
+/// The first record of one segment that is not earlier than `timestamp`.
+async fn first_in_segment(
+    log: &Rc<LogInner>,
+    segment: &Rc<Segment>,
+    timestamp: Timestamp,
+    end_bound: Offset,
+) -> Result<Option<TimestampOffset>, LogError> {
+    if segment.end_offset.get() <= log.state.borrow().log_start_offset
+        || segment_max_timestamp(log, segment).await?.0 < timestamp
+    {
+        return Ok(None);
+    }
+    let start = {
+        let index = load_index(log, segment).await?;
+        index.borrow().offset_before(timestamp)
+    };
+    let end = segment.end_offset.get().min(end_bound);
+    let is_late = |record_time: Timestamp| record_time >= timestamp;
+    first_record(log, start, end, is_late).await
 }
 
 /// See [`Log::max_timestamp`](super::Log::max_timestamp).
@@ -51,11 +62,15 @@ pub(super) async fn max_timestamp(log: &Rc<LogInner>) -> Result<Option<Timestamp
     let log_start_offset = log.state.borrow().log_start_offset;
     let mut latest = (NO_TIMESTAMP, -1);
     for segment in segments(log) {
-        if segment.end_offset.get() > log_start_offset {
-            let of_segment = segment_max_timestamp(log, &segment).await?;
-            if of_segment.0 > latest.0 {
-                latest = of_segment;
-            }
+        if segment.end_offset.get() <= log_start_offset {
+            continue;
+        }
+        match segment_max_timestamp(log, &segment).await {
+            Ok(of_segment) if of_segment.0 > latest.0 => latest = of_segment,
+            Ok(_) => {}
+            // The log has lost it meanwhile.
+            Err(_) if segment.is_dropped.get() => {}
+            Err(error) => return Err(error),
         }
     }
     let (timestamp, last_offset_of_batch) = latest;
@@ -64,8 +79,7 @@ pub(super) async fn max_timestamp(log: &Rc<LogInner>) -> Result<Option<Timestamp
     }
     let end = log.state.borrow().log_end_offset;
     let is_latest = |record_time: Timestamp| record_time == timestamp;
-    let start = last_offset_of_batch.max(log_start_offset);
-    first_record(log, start, end, is_latest).await
+    first_record(log, last_offset_of_batch, end, is_latest).await
 }
 
 fn segments(log: &LogInner) -> Vec<Rc<Segment>> {
@@ -73,15 +87,21 @@ fn segments(log: &LogInner) -> Vec<Rc<Segment>> {
 }
 
 /// Largest timestamp of a segment, and the last offset of the batch that has it.
-async fn segment_max_timestamp(
+pub(super) async fn segment_max_timestamp(
     log: &LogInner,
     segment: &Rc<Segment>,
 ) -> Result<(Timestamp, Offset), LogError> {
     if segment.size.get() == 0 {
         return Ok((NO_TIMESTAMP, -1));
     }
+    if let Some(known) = segment.max_timestamp.get() {
+        return Ok(known);
+    }
     let index = load_index(log, segment).await?;
     let index = index.borrow();
+    if segment.is_sealed.get() {
+        segment.remember_max_timestamp(&index);
+    }
     Ok((index.max_timestamp, index.max_timestamp_offset))
 }
 
@@ -94,15 +114,24 @@ async fn first_record(
     is_wanted: impl Fn(Timestamp) -> bool,
 ) -> Result<Option<TimestampOffset>, LogError> {
     let mut decompressor = Decompressor::new();
-    let log_start_offset = log.state.borrow().log_start_offset;
     let mut offset = start;
     while offset < end {
+        // It may move while this goes on.
+        let log_start_offset = log.state.borrow().log_start_offset;
+        offset = offset.max(log_start_offset);
         let request = ReadRequest {
             offset,
             size_max: LOOKUP_READ_SIZE,
             end_bound: end,
         };
-        let read = read_cold(log, request).await?;
+        let read = match read_cold(log, request).await {
+            Err(LogError::OffsetOutOfRange {
+                log_start_offset, ..
+            }) if log_start_offset > offset => {
+                continue;
+            }
+            read => read?,
+        };
         if read.size == 0 {
             return Ok(None);
         }

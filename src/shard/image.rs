@@ -217,6 +217,7 @@ fn partitions(topic: &TopicImage) -> impl Iterator<Item = TopicIdPartition> + us
 }
 
 fn log_config(broker: &BrokerConfig, topic: &TopicConfig) -> LogConfig {
+    let deletes = topic.cleanup_policy.delete;
     LogConfig {
         segment_size_max: u64::from(topic.segment_bytes),
         roll_ms: topic.segment_ms,
@@ -228,6 +229,12 @@ fn log_config(broker: &BrokerConfig, topic: &TopicConfig) -> LogConfig {
             i64::try_from(interval.as_millis()).unwrap_or(i64::MAX)
         }),
         unflushed_bytes_max: broker.log_unflushed_bytes_max,
+        retention_ms: topic
+            .retention
+            .filter(|_| deletes)
+            .map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
+        retention_size: topic.retention_bytes.filter(|_| deletes),
+        file_delete_delay: topic.file_delete_delay,
     }
 }
 

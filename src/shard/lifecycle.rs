@@ -9,6 +9,7 @@ use super::core::{Core, ReplyTo, Shard};
 use super::error::ShardError;
 use super::message::{Message, Reply, Request, ServerEvent};
 use super::metadata_log::MetadataLog;
+use super::retention;
 use super::startup::{self, PreparedDirectory};
 use crate::config::BrokerConfig;
 use crate::controller::{Controller, ControllerReply, ControllerRequest, bootstrap_records};
@@ -75,6 +76,7 @@ impl Shard {
         core.reactor
             .spawn(write_checkpoints(Rc::clone(core)))
             .detach();
+        core.reactor.spawn(retention::run(Rc::clone(core))).detach();
         *core.prepared.borrow_mut() = Some(prepared);
         Ok(Opened {
             cluster_id,
@@ -191,7 +193,28 @@ impl Shard {
 }
 
 impl Core {
-    fn ask_all(self: &Rc<Core>, request: impl Fn() -> Request) -> Vec<OneshotReceiver<Reply>> {
+    /// Writes the directory's checkpoint files from what all shards say; `false` when the broker
+    /// stops.
+    pub(super) async fn write_checkpoint_files(self: &Rc<Core>) -> bool {
+        let mut entries: Vec<CheckpointEntry> = Vec::new();
+        for reply in self.ask_all(|| Request::CheckpointEntries) {
+            if let Some(Reply::CheckpointEntries(of_shard)) = reply.await {
+                entries.extend(of_shard);
+            }
+        }
+        if self.prepared.borrow().is_none() {
+            return false;
+        }
+        if let Err(error) = self.log_directory().write_checkpoints(&entries).await {
+            tracing::error!(%error, "the checkpoint files could not be written");
+        }
+        true
+    }
+
+    pub(super) fn ask_all(
+        self: &Rc<Core>,
+        request: impl Fn() -> Request,
+    ) -> Vec<OneshotReceiver<Reply>> {
         self.shard_ids()
             .map(|shard| self.ask(shard, request()))
             .collect()
@@ -208,6 +231,7 @@ impl Core {
             write_bytes_in_flight_max: WRITE_BYTES_IN_FLIGHT_MAX,
             zero_ahead_bytes_max: ZERO_AHEAD_BYTES_MAX,
             metrics: self.metrics.clone(),
+            delete_delay: self.config.log_segment_delete_delay,
             ..DirectoryOptions::new(path, tail_budget)
         };
         let opened = LogDirectory::open(&self.reactor, options)
@@ -276,17 +300,8 @@ async fn open_on_all_shards(
 async fn write_checkpoints(core: Rc<Core>) {
     loop {
         core.reactor.sleep(CHECKPOINT_INTERVAL).await;
-        let mut entries: Vec<CheckpointEntry> = Vec::new();
-        for reply in core.ask_all(|| Request::CheckpointEntries) {
-            if let Some(Reply::CheckpointEntries(of_shard)) = reply.await {
-                entries.extend(of_shard);
-            }
-        }
-        if core.prepared.borrow().is_none() {
+        if !core.write_checkpoint_files().await {
             return;
-        }
-        if let Err(error) = core.log_directory().write_checkpoints(&entries).await {
-            tracing::error!(%error, "the checkpoint files could not be written");
         }
     }
 }
@@ -312,6 +327,11 @@ pub(super) fn start(core: &Rc<Core>, to: ReplyTo, request: Request) {
                 Reply::Drained
             }
             Request::CheckpointEntries => Reply::CheckpointEntries(entries(&serving)),
+            Request::ApplyRetention => Reply::RetentionApplied(retention::apply(&serving).await),
+            Request::DropOldSegments => {
+                retention::drop_old_segments(&serving).await;
+                Reply::OldSegmentsDropped
+            }
             Request::StopLogs => Reply::Stopped(stop_logs(&serving).await),
             Request::Metrics => {
                 serving.set_gauges();

@@ -68,6 +68,10 @@ pub(super) enum Request {
     StartServer(ServerStart),
     DrainConnections,
     CheckpointEntries,
+    /// Move the starts of the logs to what is to be kept.
+    ApplyRetention,
+    /// Drop what lies below the starts of the logs.
+    DropOldSegments,
     StopLogs,
     Metrics,
 }
@@ -84,6 +88,9 @@ pub(super) enum Reply {
     ServerStarted,
     Drained,
     CheckpointEntries(Vec<CheckpointEntry>),
+    /// How many logs start further on.
+    RetentionApplied(usize),
+    OldSegmentsDropped,
     Stopped(Result<Vec<CheckpointEntry>, ShardError>),
     Metrics(Box<Snapshot>),
 }

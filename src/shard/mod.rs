@@ -27,6 +27,7 @@ mod peers;
 mod plan;
 mod produce;
 mod replica;
+mod retention;
 mod startup;
 mod stray;
 mod watchers;

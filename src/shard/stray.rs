@@ -38,7 +38,7 @@ impl Core {
                 continue;
             }
             if entry.name.ends_with(DELETED_SUFFIX) {
-                disk.remove_dir_all(&directory).await.map_err(fail)?;
+                self.log_directory().remove_leftover(directory);
             } else if let Some((topic_id, partition)) = self.identify(&directory, &entry.name).await
                 && image
                     .partition(TopicIdPartition {

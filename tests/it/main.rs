@@ -42,6 +42,7 @@ mod pipelining;
 mod produce;
 mod produce_errors;
 mod restart;
+mod retention;
 mod startup;
 mod stop;
 

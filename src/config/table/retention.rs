@@ -2,7 +2,7 @@
 
 use super::super::key::{Key, Kind, Support, Valid, same, times};
 
-const LATER: Support = Support::Stored("deleting old segments");
+const COMPACTION: Support = Support::Stored("compaction");
 const POLICIES: Valid = Valid::ListOf(&["compact", "delete"]);
 
 const POLICY_DOC: &str =
@@ -14,23 +14,20 @@ pub(super) const KEYS: &[Key] = &[
     Key::broker("log.cleanup.policy", Kind::List)
         .default("delete")
         .valid(POLICIES)
-        .support(LATER)
+        .support(COMPACTION)
         .doc(POLICY_DOC),
     Key::topic("cleanup.policy", Kind::List, &[same("log.cleanup.policy")])
         .default("delete")
         .valid(POLICIES)
-        .support(LATER)
+        .support(COMPACTION)
         .doc(POLICY_DOC),
     Key::broker("log.retention.ms", Kind::Long)
         .valid(Valid::AtLeast(-1))
-        .support(LATER)
         .doc("Age at which a segment is deleted; -1: never. Not set: `log.retention.minutes`."),
     Key::broker("log.retention.minutes", Kind::Int)
-        .support(LATER)
         .doc("Age at which a segment is deleted; negative: never. Not set: `log.retention.hours`."),
     Key::broker("log.retention.hours", Kind::Int)
         .default("168")
-        .support(LATER)
         .doc("Age at which a segment is deleted; negative: never."),
     Key::topic(
         "retention.ms",
@@ -43,11 +40,9 @@ pub(super) const KEYS: &[Key] = &[
     )
     .default("604800000")
     .valid(Valid::AtLeast(-1))
-    .support(LATER)
     .doc("Age at which a segment is deleted, by its newest timestamp; -1: never."),
     Key::broker("log.retention.bytes", Kind::Long)
         .default("-1")
-        .support(LATER)
         .doc(BYTES_DOC),
     Key::topic(
         "retention.bytes",
@@ -55,8 +50,11 @@ pub(super) const KEYS: &[Key] = &[
         &[same("log.retention.bytes")],
     )
     .default("-1")
-    .support(LATER)
     .doc(BYTES_DOC),
+    Key::broker("log.retention.check.interval.ms", Kind::Long)
+        .default("300000")
+        .valid(Valid::AtLeast(1))
+        .doc("How often it is looked for segments that retention deletes."),
     Key::broker("log.segment.delete.delay.ms", Kind::Long)
         .default("60000")
         .valid(Valid::AtLeast(0))

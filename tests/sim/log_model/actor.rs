@@ -8,8 +8,8 @@ use std::time::Duration;
 use ringlog::batch::{
     BatchBuilder, BatchHeader, BatchOptions, Codec, Compression, HEAD_SIZE, Producer,
 };
-use ringlog::io::Reactor;
 use ringlog::io::sim::Random;
+use ringlog::io::{Reactor, Task};
 use ringlog::log::{
     AppendPlan, BatchToAppend, BrokenRule, DirectoryOptions, Log, LogConfig, LogDirectory,
     LogError, OpenLog, ReadOutcome, ReadRequest, TailBudget,
@@ -36,6 +36,8 @@ pub(super) struct Shared {
     pub(super) steps_left: Cell<u64>,
     /// The disk fails now and then.
     pub(super) may_fail: Cell<bool>,
+    /// The log's start was moved otherwise while retention was under way.
+    raised: Cell<bool>,
     /// The process ends by deleting the log.
     pub(super) ends_by_deletion: Cell<bool>,
 }
@@ -51,6 +53,9 @@ impl Shared {
             flush_messages: if random.coin() { i64::MAX } else { 50 },
             flush_ms: if random.coin() { i64::MAX } else { 20 },
             unflushed_bytes_max: 16 << (10 + random.below(8)),
+            retention_ms: random.chance(0.4).then(|| 500 << random.below(4)),
+            retention_size: random.chance(0.4).then(|| 4096 << random.below(6)),
+            file_delete_delay: Duration::from_millis(random.below(2_000)),
         };
         if let Some(unflushed_bytes_max) = emphasis.unflushed_bytes_max {
             config.flush_before_ack = true;
@@ -65,6 +70,7 @@ impl Shared {
             steps: Cell::new(0),
             steps_left: Cell::new(0),
             may_fail: Cell::new(false),
+            raised: Cell::new(false),
             ends_by_deletion: Cell::new(false),
         }
     }
@@ -84,6 +90,8 @@ pub(super) struct Actor {
     shared: Rc<Shared>,
     reactor: Reactor,
     log: Log,
+    /// Retention runs beside everything else.
+    retention: RefCell<Option<Task<Result<(), LogError>>>>,
 }
 
 impl Actor {
@@ -97,6 +105,7 @@ impl Actor {
             shared,
             reactor,
             log,
+            retention: RefCell::default(),
         };
         if let Err(error) = actor.check_all().await {
             return actor.shared.ended_with(&error);
@@ -131,7 +140,7 @@ impl Actor {
     }
 
     async fn step(&self) -> Result<(), LogError> {
-        match self.shared.below(16) {
+        match self.shared.below(18) {
             0..=6 => {
                 for _ in 0..=self.shared.below(6) {
                     self.append();
@@ -141,8 +150,10 @@ impl Actor {
             10 => self.look_up_a_time().await?,
             11 => self.retry_a_batch(),
             12 => self.log.flush_all().await?,
-            13 if self.shared.below(2) == 0 => self.log.set_config(self.shared.config.clone()),
-            13 => {
+            13 => self.retain().await?,
+            14 => self.raise_log_start().await?,
+            15 if self.shared.below(2) == 0 => self.log.set_config(self.shared.config.clone()),
+            15 => {
                 let wait = Duration::from_millis(self.shared.below(2_500));
                 self.reactor.sleep(wait).await;
             }
@@ -152,6 +163,57 @@ impl Actor {
             }
         }
         self.log.progress().failed.map_or(Ok(()), Err)
+    }
+
+    /// Starts retention beside what comes next, or waits for the one that runs.
+    async fn retain(&self) -> Result<(), LogError> {
+        let running = self.retention.borrow_mut().take();
+        if let Some(running) = running {
+            return running.await;
+        }
+        let high_watermark = self.high_watermark();
+        let (shared, log) = (Rc::clone(&self.shared), self.log.clone());
+        let reactor = self.reactor.clone();
+        shared.model.borrow_mut().start_may_move(high_watermark);
+        let task = self.reactor.spawn(async move {
+            let now = reactor.wall_clock();
+            let end = shared.model.borrow().end();
+            shared.raised.set(false);
+            let before = log.state().log_start_offset;
+            let moved = log.apply_retention(high_watermark, now).await?;
+            let start = log.state().log_start_offset;
+            if moved && !shared.raised.get() {
+                let mut model = shared.model.borrow_mut();
+                model.check_retention(&shared.config, before..start, end, now);
+                model.start_is_durable(start);
+            }
+            log.drop_old_segments().await.map(|_| ())
+        });
+        self.retention.replace(Some(task));
+        Ok(())
+    }
+
+    /// As DeleteRecords does it: somewhere, most often inside of a segment.
+    async fn raise_log_start(&self) -> Result<(), LogError> {
+        let start = self.log.state().log_start_offset;
+        let room = self.high_watermark() - start;
+        if room <= 0 || self.shared.below(4) > 0 {
+            return Ok(());
+        }
+        let offset = start + self.shared.below(room as u64 + 1) as i64;
+        self.shared.raised.set(true);
+        self.shared.model.borrow_mut().start_may_move(offset);
+        self.log.raise_log_start(offset).await?;
+        self.shared.model.borrow_mut().start_is_durable(offset);
+        Ok(())
+    }
+
+    /// What one replica's is: in class P what is durable.
+    fn high_watermark(&self) -> Offset {
+        match self.shared.config.flush_before_ack {
+            true => self.log.durable_end(),
+            false => self.log.written_end(),
+        }
     }
 
     /// Appends a batch of a producer that continues its sequence, or of none.
@@ -293,10 +355,21 @@ impl Actor {
     }
 
     async fn read(&self, request: ReadRequest) -> Result<Offset, LogError> {
-        let batches = match self.log.read(request)? {
-            ReadOutcome::Batches(batches) => batches,
-            ReadOutcome::Cold => self.log.read_cold(request).await?,
+        let is_below = request.offset < self.log.state().log_start_offset;
+        let read = match self.log.read(request) {
+            Ok(ReadOutcome::Batches(batches)) => Ok(batches),
+            Ok(ReadOutcome::Cold) => self.log.read_cold(request).await,
+            Err(error) => Err(error),
         };
+        let batches = match read {
+            Err(LogError::OffsetOutOfRange { .. })
+                if request.offset < self.log.state().log_start_offset =>
+            {
+                return Ok(request.offset);
+            }
+            read => read?,
+        };
+        assert!(!is_below, "{request:?} was answered below the log's start");
         let size: usize = batches.pieces.iter().map(|piece| piece.len()).sum();
         assert_eq!(batches.size, size);
         self.shared
@@ -317,36 +390,46 @@ impl Actor {
             }
             None => now,
         };
+        let start = self.log.state().log_start_offset;
         let found = self.log.offset_for_timestamp(timestamp, end_bound).await?;
-        let expected = shared.model.borrow().first_at(timestamp, end_bound);
-        assert_eq!(found, expected, "the first record from {timestamp} on");
         let latest = self.log.max_timestamp().await?;
-        assert_eq!(latest, shared.model.borrow().latest());
+        if self.log.state().log_start_offset != start {
+            return Ok(());
+        }
+        let model = shared.model.borrow();
+        let expected = model.first_at(timestamp, start..end_bound);
+        assert_eq!(found, expected, "the first record from {timestamp} on");
+        // The segment in which the log starts is looked up by what is no longer shown, too.
+        if !model.starts_inside() {
+            assert_eq!(latest, model.latest(start));
+        }
         Ok(())
     }
 
     /// Everything that a restart must bring back.
     async fn check_all(&self) -> Result<(), LogError> {
-        let end = self.log.state().log_end_offset;
-        self.shared.model.borrow_mut().recovered(end);
+        let (start, end) = {
+            let state = self.log.state();
+            (state.log_start_offset, state.log_end_offset)
+        };
+        self.shared.model.borrow_mut().recovered(start, end);
         {
             let model = self.shared.model.borrow();
             let state = self.log.state();
             assert_eq!(state.producers, model.producers(), "the producers");
-            assert_eq!(state.epochs, model.epochs(), "the leader epochs");
+            assert_eq!(state.epochs, model.epochs(start), "the leader epochs");
             assert_eq!(self.log.written_end(), end);
             assert_eq!(self.log.durable_end(), end);
         }
-        let mut offset = 0;
+        let mut offset = start;
         while offset < end {
             let size_max = 1 << self.shared.below(21);
-            let next = self
-                .read(ReadRequest {
-                    offset,
-                    size_max,
-                    end_bound: end,
-                })
-                .await?;
+            let request = ReadRequest {
+                offset,
+                size_max,
+                end_bound: end,
+            };
+            let next = self.read(request).await?;
             assert!(next > offset, "a read at {offset} of {end} gave nothing");
             offset = next;
         }

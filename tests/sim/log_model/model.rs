@@ -1,7 +1,9 @@
 //! What the log must hold, kept outside of the simulated world.
 
+use std::ops::Range;
+
 use bytes::Bytes;
-use ringlog::log::{LogProgress, ReadRequest, TimestampOffset};
+use ringlog::log::{LogConfig, LogProgress, ReadRequest, TimestampOffset};
 use ringlog::log_state::{LeaderEpochCache, ProducerBatch, ProducerState};
 use ringlog::types::{LeaderEpoch, Offset, Timestamp};
 
@@ -35,6 +37,9 @@ pub(super) struct Model {
     pub(super) durable_end: Offset,
     /// What must be there after the next start.
     required_end: Offset,
+    /// Where the log's start is at least, whatever happens, and at most.
+    start_min: Offset,
+    start_max: Offset,
     /// A process has opened it since the last loss.
     is_open: bool,
     /// A write or flush has failed: only what is durable is promised.
@@ -97,8 +102,56 @@ impl Model {
         self.durable_end = self.end();
     }
 
-    /// The log was opened and ends at `end`.
-    pub(super) fn recovered(&mut self, end: Offset) {
+    /// The log's start is being moved to `offset` or less.
+    pub(super) fn start_may_move(&mut self, offset: Offset) {
+        self.start_max = self.start_max.max(offset);
+    }
+
+    /// The log's start was told to be durable at `offset`.
+    pub(super) fn start_is_durable(&mut self, offset: Offset) {
+        assert!(offset <= self.start_max, "the log's start moved too far");
+        self.start_min = self.start_min.max(offset);
+    }
+
+    /// Whether the log may start inside of a segment or of a batch.
+    pub(super) fn starts_inside(&self) -> bool {
+        self.start_max > 0
+    }
+
+    /// What retention let go was too much, or, behind that, too old.
+    pub(super) fn check_retention(
+        &self,
+        config: &LogConfig,
+        moved: Range<Offset>,
+        end: Offset,
+        now: Timestamp,
+    ) {
+        let size_min = config.retention_size.unwrap_or(u64::MAX);
+        let of_log = self.batches.iter().filter(|batch| batch.base_offset < end);
+        let mut left: u64 = of_log.map(|batch| batch.bytes.len() as u64).sum();
+        let gone = self.batches.iter().filter(|b| b.last_offset < moved.end);
+        for batch in gone {
+            left -= batch.bytes.len() as u64;
+            let age = now - batch.max_timestamp();
+            let is_old = config.retention_ms.is_some_and(|limit| age > limit);
+            assert!(
+                is_old || left >= size_min || batch.last_offset < moved.start,
+                "retention moved the start by {moved:?} and let go of {}",
+                batch.base_offset
+            );
+        }
+    }
+
+    /// The log was opened and has these bounds.
+    pub(super) fn recovered(&mut self, start: Offset, end: Offset) {
+        assert!(
+            (self.start_min..=self.start_max).contains(&start),
+            "the log starts at {start}, not within {}..={}",
+            self.start_min,
+            self.start_max
+        );
+        self.start_min = start;
+        self.start_max = start;
         assert!(
             end >= self.required_end,
             "the log ends at {end}, {} were acknowledged",
@@ -133,11 +186,12 @@ impl Model {
         state
     }
 
-    pub(super) fn epochs(&self) -> LeaderEpochCache {
+    pub(super) fn epochs(&self, start: Offset) -> LeaderEpochCache {
         let mut epochs = LeaderEpochCache::default();
         for batch in &self.batches {
             epochs.assign(batch.leader_epoch, batch.base_offset);
         }
+        epochs.truncate_from_start(start);
         epochs
     }
 
@@ -186,31 +240,38 @@ impl Model {
         }
     }
 
-    /// The first record, below a bound, not earlier than a time.
+    /// The first record, of batches that end in a range, not earlier than a time.
     pub(super) fn first_at(
         &self,
         timestamp: Timestamp,
-        end_bound: Offset,
+        range: Range<Offset>,
     ) -> Option<TimestampOffset> {
-        self.first_that(end_bound, |time| time >= timestamp)
+        self.first_that(range, |time| time >= timestamp)
     }
 
     /// The first of the records with the largest time.
-    pub(super) fn latest(&self) -> Option<TimestampOffset> {
-        let latest = self.batches.iter().map(ModelBatch::max_timestamp).max()?;
-        self.first_that(Offset::MAX, |time| time == latest)
+    pub(super) fn latest(&self, start: Offset) -> Option<TimestampOffset> {
+        let kept = self
+            .batches
+            .iter()
+            .filter(|batch| batch.last_offset >= start);
+        let latest = kept.map(ModelBatch::max_timestamp).max()?;
+        self.first_that(start..Offset::MAX, |time| time == latest)
     }
 
     fn first_that(
         &self,
-        end_bound: Offset,
+        range: Range<Offset>,
         is_wanted: impl Fn(Timestamp) -> bool,
     ) -> Option<TimestampOffset> {
         self.batches
             .iter()
-            .filter(|batch| batch.last_offset < end_bound)
+            .filter(|batch| range.contains(&batch.last_offset))
             .find_map(|batch| {
-                let at = batch.timestamps.iter().position(|&time| is_wanted(time))?;
+                let is_first = |(at, &time): (usize, &Timestamp)| {
+                    batch.base_offset + at as i64 >= range.start && is_wanted(time)
+                };
+                let at = batch.timestamps.iter().enumerate().position(is_first)?;
                 Some(TimestampOffset {
                     timestamp: batch.timestamps[at],
                     offset: batch.base_offset + at as i64,

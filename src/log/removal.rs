@@ -1,0 +1,154 @@
+//! Files that are out of use go from the disk: later, one after the other, and large ones in steps.
+//!
+//! Freeing blocks is disk traffic too: where the filesystem is mounted with `discard`, the removal
+//! of one segment of 1 GiB kept flushes waiting for up to 480 ms, with a 99.9th percentile of 110
+//! to 210 ms (measured); in steps of 16 MiB with pauses that one is 35 ms.
+//!
+//! # Non-obvious
+//! - What waits here is found by its name (`.deleted`, `-delete`) after a restart, and removed
+//!   then.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::LogDirectory;
+use super::segment::Segment;
+use crate::io::{Notify, OpenOptions};
+use crate::types::Monotonic;
+
+/// A file is shrunk by so much at a time before its name goes.
+const STEP_SIZE: u64 = 16 << 20;
+
+/// Between two steps at least; otherwise as long as the step before took, so that the device is
+/// left alone for half of the time.
+const PAUSE_MIN: Duration = Duration::from_millis(10);
+
+/// What is to be removed.
+pub(super) enum Target {
+    /// Files with their sizes.
+    Files(Vec<(PathBuf, u64)>),
+    Directory(PathBuf),
+}
+
+struct Removal {
+    target: Target,
+    /// What may still be read: a file that somebody reads is not shrunk.
+    segments: Vec<Rc<Segment>>,
+}
+
+/// What a directory has to remove, by when.
+#[derive(Default)]
+pub(super) struct Removals {
+    pub(super) changed: Notify,
+    due: RefCell<BTreeMap<(Monotonic, u64), Removal>>,
+    next_number: Cell<u64>,
+}
+
+impl Removals {
+    pub(super) fn add(&self, at: Monotonic, target: Target, segments: Vec<Rc<Segment>>) {
+        let number = self.next_number.get();
+        self.next_number.set(number + 1);
+        let removal = Removal { target, segments };
+        self.due.borrow_mut().insert((at, number), removal);
+        self.changed.notify_all();
+    }
+
+    /// The directory `path` moves away, with all that waits for its removal in it: another one may
+    /// take its place.
+    pub(super) fn forget_below(&self, path: &Path) {
+        self.due.borrow_mut().retain(|_, removal| {
+            let Target::Files(files) = &mut removal.target else {
+                return true;
+            };
+            files.retain(|(file, _)| !file.starts_with(path));
+            !files.is_empty()
+        });
+    }
+
+    fn next_due(&self) -> Option<Monotonic> {
+        let due = self.due.borrow();
+        due.first_key_value().map(|((at, _), _)| *at)
+    }
+}
+
+/// A directory's task that removes.
+pub(super) async fn run(directory: LogDirectory) {
+    let reactor = directory.reactor().clone();
+    let removals = directory.removals();
+    while !directory.is_stopped() {
+        let changed = removals.changed.notified();
+        let now = reactor.now();
+        match removals.next_due() {
+            None => changed.await,
+            Some(at) if at > now => {
+                reactor.timeout(at - now, changed).await;
+            }
+            Some(_) => {
+                let next = removals.due.borrow_mut().pop_first();
+                let (_, removal) = next.expect("something is due");
+                remove(&directory, removal).await;
+            }
+        }
+    }
+}
+
+async fn remove(directory: &LogDirectory, removal: Removal) {
+    for segment in &removal.segments {
+        segment.unread().await;
+    }
+    let disk = directory.disk();
+    let (files, path) = match removal.target {
+        Target::Files(files) => (files, None),
+        Target::Directory(path) => {
+            let entries = disk.list_dir(&path).await.unwrap_or_default();
+            let files = entries.into_iter().filter(|entry| !entry.is_dir);
+            let files = files.map(|entry| (path.join(&entry.name), entry.size));
+            (files.collect(), Some(path))
+        }
+    };
+    for (path, size) in files {
+        if directory.is_stopped() {
+            return;
+        }
+        if let Err(error) = remove_file(directory, &path, size).await {
+            tracing::warn!(path = %path.display(), %error, "a deleted file stays on disk");
+        }
+    }
+    if let Some(path) = path
+        && let Err(error) = disk.remove_dir_all(&path).await
+        && error.kind() != ErrorKind::NotFound
+    {
+        tracing::warn!(path = %path.display(), %error, "a deleted log stays on disk");
+    }
+}
+
+/// Removes a file in steps; one that is gone is no error.
+async fn remove_file(directory: &LogDirectory, path: &Path, size: u64) -> std::io::Result<()> {
+    let (reactor, disk) = (directory.reactor(), directory.disk());
+    if size > STEP_SIZE {
+        let options = OpenOptions {
+            write: true,
+            ..OpenOptions::default()
+        };
+        let file = match disk.open(path, options).await {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            file => file?,
+        };
+        let mut left = file.size();
+        while left > STEP_SIZE && !directory.is_stopped() {
+            left -= STEP_SIZE;
+            let started = reactor.now();
+            file.set_size(left).await?;
+            let pause = (reactor.now() - started).max(PAUSE_MIN);
+            reactor.sleep(pause).await;
+        }
+    }
+    match disk.remove_file(path).await {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
+}

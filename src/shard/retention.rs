@@ -1,0 +1,76 @@
+//! Retention in the background: shard 0 keeps the time, every shard looks after its own logs.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::core::Core;
+use super::message::{Reply, Request};
+use super::replica::Replica;
+use crate::log::LogError;
+
+/// The first round comes no later than this after the start (Kafka's `log.initial.task.delay.ms`).
+const FIRST_ROUND: Duration = Duration::from_secs(30);
+
+/// On shard 0: a round every `log.retention.check.interval.ms`, until the broker stops.
+pub(super) async fn run(core: Rc<Core>) {
+    let interval = core.config.log_retention_check_interval;
+    core.reactor.sleep(interval.min(FIRST_ROUND)).await;
+    while round(&core).await {
+        core.reactor.sleep(interval).await;
+    }
+}
+
+/// First the starts of the logs move, in their own checkpoints and in the directory's file, and
+/// only then does anything go. `false` when the broker stops.
+async fn round(core: &Rc<Core>) -> bool {
+    let mut moved_count = 0;
+    for reply in core.ask_all(|| Request::ApplyRetention) {
+        match reply.await {
+            Some(Reply::RetentionApplied(moved)) => moved_count += moved,
+            _ => return false,
+        }
+    }
+    if moved_count > 0 && !core.write_checkpoint_files().await {
+        return false;
+    }
+    for reply in core.ask_all(|| Request::DropOldSegments) {
+        if reply.await.is_none() {
+            return false;
+        }
+    }
+    true
+}
+
+/// Moves the starts of this shard's logs, one after the other; how many have moved.
+pub(super) async fn apply(core: &Core) -> usize {
+    let mut moved_count = 0;
+    for replica in replicas(core) {
+        let high_watermark = replica.leader().high_watermark();
+        let now = core.reactor.wall_clock();
+        match replica.log().apply_retention(high_watermark, now).await {
+            Ok(moved) => moved_count += usize::from(moved),
+            Err(error) => report(&replica, &error),
+        }
+    }
+    moved_count
+}
+
+pub(super) async fn drop_old_segments(core: &Core) {
+    for replica in replicas(core) {
+        if let Err(error) = replica.log().drop_old_segments().await {
+            report(&replica, &error);
+        }
+    }
+}
+
+fn replicas(core: &Core) -> Vec<Rc<Replica>> {
+    core.replicas.borrow().values().cloned().collect()
+}
+
+/// A log that is deleted or stopped meanwhile, or whose directory has failed, needs no words.
+fn report(replica: &Replica, error: &LogError) {
+    if !matches!(error, LogError::Closed | LogError::Failed { .. }) {
+        let partition = replica.log().partition();
+        tracing::warn!(%partition, %error, "retention could not be applied");
+    }
+}
