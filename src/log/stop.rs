@@ -18,17 +18,9 @@ pub(super) async fn stop(log: &Rc<LogInner>) -> Result<(), LogError> {
     log.check_open()?;
     log.is_closed.set(true);
     log.flush_all().await?;
-    // Rolls that are under way end first: the permits are handed out in order.
+    end_rolls(log).await?;
     let sealing = log.sealing.acquire(1).await;
     let active = Rc::clone(log.core.borrow().active());
-    loop {
-        let changed = active.changed.notified();
-        if active.names_synced.get() {
-            break;
-        }
-        log.directory.failure().map_or(Ok(()), Err)?;
-        changed.await;
-    }
     roll::finish_file(log, &active).await?;
     let index = active.loaded_index().expect("the active index is loaded");
     index.borrow_mut().seal();
@@ -39,6 +31,23 @@ pub(super) async fn stop(log: &Rc<LogInner>) -> Result<(), LogError> {
     checkpoint::make(log).await?;
     log.directory.keep_entry(log);
     close(log).await;
+    Ok(())
+}
+
+/// Waits until the rolls under way have made and sealed their segments.
+async fn end_rolls(log: &LogInner) -> Result<(), LogError> {
+    let segments: Vec<_> = log.core.borrow().segments.values().cloned().collect();
+    for segment in segments {
+        let is_active = Rc::ptr_eq(&segment, log.core.borrow().active());
+        loop {
+            let changed = segment.changed.notified();
+            if segment.names_synced.get() && (is_active || segment.is_sealed.get()) {
+                break;
+            }
+            log.directory.failure().map_or(Ok(()), Err)?;
+            changed.await;
+        }
+    }
     Ok(())
 }
 
@@ -81,8 +90,7 @@ pub(super) async fn delete(log: &Rc<LogInner>) -> Result<(), LogError> {
     log.is_closed.set(true);
     // What was submitted runs to its end before the names move.
     log.flush_all().await?;
-    // Rolls under way end; the permit goes at once, for a checkpoint under way may want it.
-    drop(log.sealing.acquire(1).await);
+    end_rolls(log).await?;
     close(log).await;
     let name = log.partition.to_string();
     let id = (u128::from(log.reactor.random()) << 64) | u128::from(log.reactor.random());

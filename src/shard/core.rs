@@ -203,8 +203,11 @@ impl Core {
         self.replica(partition).ok_or_else(|| {
             if self.offline.borrow().contains(partition) {
                 ErrorCode::KafkaStorageError
-            } else {
+            } else if self.image.borrow().partition(*partition).is_some() {
                 ErrorCode::NotLeaderOrFollower
+            } else {
+                // It was deleted after the request had found it.
+                ErrorCode::UnknownTopicOrPartition
             }
         })
     }

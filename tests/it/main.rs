@@ -41,6 +41,7 @@ mod metrics;
 mod pipelining;
 mod produce;
 mod produce_errors;
+mod recreate;
 mod restart;
 mod retention;
 mod startup;
