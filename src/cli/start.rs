@@ -1,6 +1,7 @@
 //! `ringlog start`: the broker.
 
 use std::io::Write;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
@@ -66,6 +67,7 @@ pub(super) fn run(args: &ConfigArgs) -> Result<()> {
 fn banner(info: &BrokerInfo, directory: &str) {
     let BrokerInfo {
         address,
+        listeners,
         cluster_id,
         shard_count,
         partition_count,
@@ -77,14 +79,22 @@ fn banner(info: &BrokerInfo, directory: &str) {
         format!("  cluster {cluster_id}, {shard_count} shards, {partition_count} partitions"),
         format!("  log directory {directory}"),
     ];
+    if listeners.len() > 1 {
+        let more = listeners
+            .iter()
+            .map(|(name, at)| format!("  {name} on {at}"));
+        lines.splice(1..1, more);
+    }
     lines.extend(metrics_address.map(|address| {
         format!("  metrics at http://{address}/metrics, state at http://{address}/status")
     }));
     lines.extend(disk.iter().map(|line| format!("  {line}")));
-    lines.push(if address.ip().is_loopback() {
-        "  no TLS, no authentication: only programs of this machine can connect".to_owned()
-    } else {
-        format!("  NO TLS, NO AUTHENTICATION: whoever reaches {address} can read and write")
+    let is_open = |(_, address): &&(String, SocketAddr)| !address.ip().is_loopback();
+    lines.push(match listeners.iter().find(is_open) {
+        None => "  no TLS, no authentication: only programs of this machine can connect".to_owned(),
+        Some((_, address)) => {
+            format!("  NO TLS, NO AUTHENTICATION: whoever reaches {address} can read and write")
+        }
     });
     let mut out = std::io::stdout().lock();
     let _ = writeln!(out, "{}", lines.join("\n")).and_then(|()| out.flush());

@@ -56,6 +56,15 @@ pub struct BrokerConfig {
     /// `None`: idle connections stay open.
     pub connections_max_idle: Option<Duration>,
     pub max_connections: usize,
+    pub max_connections_per_ip: usize,
+    /// Host names or addresses with limits of their own.
+    pub max_connections_per_ip_overrides: Vec<(String, usize)>,
+    /// `None`: the kernel adapts it.
+    pub socket_send_buffer_bytes: Option<usize>,
+    /// `None`: the kernel adapts it.
+    pub socket_receive_buffer_bytes: Option<usize>,
+    /// For the whole broker; `None`: no limit beside `shard_request_memory_bytes`.
+    pub queued_max_request_bytes: Option<usize>,
 
     pub fetch_max_bytes: usize,
     pub fetch_path: FetchPath,
@@ -70,6 +79,7 @@ pub struct BrokerConfig {
     /// `None`: as many as the machine lets us use.
     pub shards: Option<usize>,
     pub shard_request_memory_bytes: usize,
+    pub shard_response_memory_bytes: usize,
     pub shard_tail_cache_bytes: usize,
     pub shard_spin_before_park: Duration,
 
@@ -114,6 +124,11 @@ impl BrokerConfig {
                 .ok()
                 .map(Duration::from_millis),
             max_connections: int(&settings, "max.connections"),
+            max_connections_per_ip: int(&settings, "max.connections.per.ip"),
+            max_connections_per_ip_overrides: per_ip_overrides(&settings)?,
+            socket_send_buffer_bytes: positive(&settings, "socket.send.buffer.bytes"),
+            socket_receive_buffer_bytes: positive(&settings, "socket.receive.buffer.bytes"),
+            queued_max_request_bytes: positive(&settings, "queued.max.request.bytes"),
             fetch_max_bytes: int(&settings, "fetch.max.bytes"),
             fetch_path: match settings.text("fetch.path") {
                 "memory" => FetchPath::Memory,
@@ -139,6 +154,7 @@ impl BrokerConfig {
             )),
             shards: Some(int(&settings, "shards")).filter(|&count| count > 0),
             shard_request_memory_bytes: int(&settings, "shard.request.memory.bytes"),
+            shard_response_memory_bytes: int(&settings, "shard.response.memory.bytes"),
             shard_tail_cache_bytes: int(&settings, "shard.tail.cache.bytes"),
             shard_spin_before_park: Duration::from_micros(int(
                 &settings,
@@ -155,6 +171,36 @@ fn int<T: TryFrom<i64>>(settings: &Settings, name: &str) -> T {
     let value = settings.number(name);
     T::try_from(value)
         .unwrap_or_else(|_| panic!("the table lets {name} be {value}, which its field cannot hold"))
+}
+
+/// A number where one that is not positive means "not set".
+fn positive(settings: &Settings, name: &str) -> Option<usize> {
+    let value = usize::try_from(settings.number(name)).ok();
+    value.filter(|&value| value > 0)
+}
+
+fn per_ip_overrides(settings: &Settings) -> Result<Vec<(String, usize)>, ConfigErrors> {
+    let name = "max.connections.per.ip.overrides";
+    let text = settings.text(name);
+    let entries = text.split(',').map(str::trim).filter(|e| !e.is_empty());
+    let mut overrides = Vec::new();
+    for entry in entries {
+        let parsed = entry.rsplit_once(':').and_then(|(host, count)| {
+            let host = host.trim().trim_start_matches('[').trim_end_matches(']');
+            let count = count.trim().parse::<u32>().ok()?;
+            (!host.is_empty()).then(|| (host.to_owned(), count as usize))
+        });
+        let parsed = parsed.ok_or_else(|| {
+            settings.mistake(name, format!("`{entry}` is not of the form name:count"))
+        })?;
+        overrides.push(parsed);
+    }
+    let of_all = "max.connections.per.ip";
+    if settings.number(of_all) == 0 && overrides.is_empty() {
+        let reason = format!("0 lets nobody in unless `{name}` names who may");
+        return Err(settings.mistake(of_all, reason));
+    }
+    Ok(overrides)
 }
 
 /// Rules between keys.

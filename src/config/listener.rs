@@ -1,6 +1,7 @@
 //! `listeners` and `advertised.listeners`: `NAME://host:port`, comma separated.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 /// One address to listen on, or to tell clients.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -74,8 +75,12 @@ pub(super) fn parse(entries: &[String], shared_ports: bool) -> Result<Vec<Listen
             if other.name == listener.name {
                 return Err(format!("two listeners are called {}", listener.name));
             }
-            if !shared_ports && other.port == listener.port && listener.port != 0 {
-                return Err(format!("two listeners have port {}", listener.port));
+            let same_port = other.port == listener.port && listener.port != 0;
+            if !shared_ports && same_port && !are_of_both_families(other, &listener) {
+                return Err(format!(
+                    "two listeners have port {}; only an IPv4 and an IPv6 address may share one",
+                    listener.port
+                ));
             }
         }
         listeners.push(listener);
@@ -84,6 +89,14 @@ pub(super) fn parse(entries: &[String], shared_ports: bool) -> Result<Vec<Listen
         return Err("at least one listener is needed".to_owned());
     }
     Ok(listeners)
+}
+
+/// An IPv4 and an IPv6 address, in either order (KIP-797).
+fn are_of_both_families(one: &Listener, other: &Listener) -> bool {
+    match (one.host.parse::<IpAddr>(), other.host.parse::<IpAddr>()) {
+        (Ok(one), Ok(other)) => one.is_ipv4() != other.is_ipv4(),
+        _ => false,
+    }
 }
 
 fn parse_one(entry: &str) -> Option<Listener> {

@@ -79,6 +79,7 @@ fn another_value(key: &Key) -> String {
     match (key.name, key.kind, key.valid) {
         ("listeners" | "advertised.listeners", ..) => "PLAINTEXT://localhost:9999".to_owned(),
         ("metrics.listener", ..) => "[::1]:9641".to_owned(),
+        ("max.connections.per.ip.overrides", ..) => "localhost:3".to_owned(),
         ("listener.security.protocol.map", ..) => "PLAINTEXT:PLAINTEXT".to_owned(),
         ("log.unflushed.bytes.max" | "shard.request.memory.bytes", ..) => "999999999".to_owned(),
         (_, Kind::Boolean, _) => (key.default == Some("false")).to_string(),

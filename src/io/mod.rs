@@ -33,7 +33,7 @@ pub use disk::{
     WRITE_UNIT, WriteCache,
 };
 pub use mesh::{Mesh, MeshBuilder};
-pub use net::{Accepted, Closer, Listener, Reader, Stream, Writer};
+pub use net::{Accepted, Closer, Listener, Reader, SentBytes, SocketBuffers, Stream, Writer};
 pub use options::{Mailbox, ReactorOptions, StopSignal};
 pub use reactor::Reactor;
 pub use sync::{

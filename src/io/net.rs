@@ -1,7 +1,9 @@
 //! Connections.
 
+use std::cell::Cell;
 use std::io::Result;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
 use bytes::{Bytes, BytesMut};
 
@@ -40,6 +42,26 @@ impl Listener {
 pub enum Accepted {
     Uring(uring::UringSocket),
     Sim(sim::SimSocket),
+}
+
+impl Accepted {
+    /// Who has connected; `None` when the connection has gone already.
+    pub fn peer_address(&self) -> Option<SocketAddr> {
+        match self {
+            Accepted::Uring(socket) => Some(socket.peer_address()),
+            Accepted::Sim(socket) => socket.peer_address(),
+        }
+    }
+}
+
+/// Sizes of a connection's buffers in the kernel, bytes; `None` leaves them to the kernel, which
+/// adapts them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct SocketBuffers {
+    /// SO_SNDBUF.
+    pub send_size: Option<usize>,
+    /// SO_RCVBUF.
+    pub receive_size: Option<usize>,
 }
 
 /// A connection of this shard.
@@ -122,6 +144,20 @@ impl Reader {
     }
 }
 
+/// How many bytes of a connection its socket has taken: whether a peer reads at all.
+#[derive(Clone, Default)]
+pub struct SentBytes(Rc<Cell<u64>>);
+
+impl SentBytes {
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
+
+    pub(in crate::io) fn add(&self, size: usize) {
+        self.0.set(self.0.get() + size as u64);
+    }
+}
+
 /// The writing half of a connection.
 pub struct Writer {
     side: WriterSide,
@@ -139,6 +175,14 @@ impl Writer {
         match &mut self.side {
             WriterSide::Uring(writer) => writer.send(pieces).await,
             WriterSide::Sim(writer) => writer.send(pieces).await,
+        }
+    }
+
+    /// Counts what the socket has taken, also while a send waits for room.
+    pub fn sent_bytes(&self) -> SentBytes {
+        match &self.side {
+            WriterSide::Uring(writer) => writer.sent_bytes(),
+            WriterSide::Sim(writer) => writer.sent_bytes(),
         }
     }
 

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use super::net::ListenerSide;
 use super::net::StreamSide;
-use super::{Accepted, Disk, Listener, Mailbox, StopSignal, Stream, Task, sim, uring};
+use super::{
+    Accepted, Disk, Listener, Mailbox, SocketBuffers, StopSignal, Stream, Task, sim, uring,
+};
 use crate::types::{Monotonic, ShardId, Timestamp};
 
 /// How often a stop signal or a mailbox is looked at.
@@ -120,8 +122,18 @@ impl Reactor {
     /// Listens on an address. Fails when another socket listens there, also one of the same user
     /// with SO_REUSEPORT.
     pub async fn listen(&self, address: SocketAddr) -> std::io::Result<Listener> {
+        self.listen_with(address, SocketBuffers::default()).await
+    }
+
+    /// [`Reactor::listen`] whose connections have these buffers. The unspecified IPv6 address takes
+    /// IPv4 connections too.
+    pub async fn listen_with(
+        &self,
+        address: SocketAddr,
+        buffers: SocketBuffers,
+    ) -> std::io::Result<Listener> {
         let side = match &self.side {
-            Side::Uring(handle) => ListenerSide::Uring(handle.listen(address).await?),
+            Side::Uring(handle) => ListenerSide::Uring(handle.listen(address, buffers).await?),
             Side::Sim(handle) => ListenerSide::Sim(handle.listen(address).await?),
         };
         Ok(Listener { side })
@@ -146,6 +158,11 @@ impl Reactor {
             Side::Sim(handle) => StreamSide::Sim(handle.connect(address, timeout).await?),
         };
         Ok(Stream { side })
+    }
+
+    /// The name of this machine.
+    pub fn host_name(&self) -> String {
+        on_side!(self, handle => handle.host_name())
     }
 
     /// The addresses of a host name. In the simulation only literal addresses.

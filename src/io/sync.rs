@@ -246,6 +246,16 @@ impl Permit {
     pub fn amount(&self) -> usize {
         self.amount
     }
+
+    /// Gives back all but `amount`.
+    pub fn shrink_to(&mut self, amount: usize) {
+        let surplus = self.amount.saturating_sub(amount);
+        self.amount -= surplus;
+        self.inner
+            .available
+            .set(self.inner.available.get() + surplus);
+        self.inner.wake_first();
+    }
 }
 
 impl Drop for Permit {

@@ -348,7 +348,18 @@ impl Log {
 
     /// Reads what is in memory, without waiting.
     pub fn read(&self, request: ReadRequest) -> Result<ReadOutcome, LogError> {
-        super::reader::read(&self.inner, &request)
+        super::reader::read(&self.inner, &request, usize::MAX)
+    }
+
+    /// As [`Log::read`], and of what it returns only whole batches up to `taken_size_max` bytes are
+    /// taken; the others are measured, and pin no memory. They can be read later: batches do not
+    /// change.
+    pub fn read_taking(
+        &self,
+        request: ReadRequest,
+        taken_size_max: usize,
+    ) -> Result<ReadOutcome, LogError> {
+        super::reader::read(&self.inner, &request, taken_size_max)
     }
 
     /// Reads from disk if need be; any read may be given to it.

@@ -53,5 +53,6 @@ pub use config::LogConfig;
 pub use directory::{CheckpointEntry, DirectoryOptions, FLUSH_FAILED_PREFIX, LogDirectory};
 pub use error::LogError;
 pub use log::{Log, OpenLog, RecoveryReport};
-pub use read_types::{ReadBatches, ReadOutcome, ReadRequest, ReadSource, TimestampOffset};
+pub use read_types::{ReadBatches, ReadOutcome, ReadRequest, ReadSource, Rest, TimestampOffset};
+pub use reader::COLD_READ_SIZE;
 pub use tail::TailBudget;

@@ -27,8 +27,11 @@ pub enum ReadSource {
 #[derive(Clone, Debug)]
 pub struct ReadBatches {
     pub pieces: Vec<Bytes>,
-    /// Bytes of all pieces.
+    /// Bytes of all batches, of `rest` too.
     pub size: usize,
+    /// Batches behind the pieces that were only measured: read them from this offset on, up to
+    /// `next_offset`.
+    pub rest: Option<Rest>,
     pub source: ReadSource,
     /// Offset after the last batch returned; the requested one when there is none.
     pub next_offset: Offset,
@@ -39,10 +42,20 @@ impl ReadBatches {
         ReadBatches {
             pieces: Vec::new(),
             size: 0,
+            rest: None,
             source: ReadSource::Memory,
             next_offset: offset,
         }
     }
+}
+
+/// Whole batches that a read has measured and not taken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rest {
+    /// Of the first batch.
+    pub offset: Offset,
+    /// Of all batches, bytes.
+    pub size: usize,
 }
 
 /// What [`Log::read`](super::Log::read) could do without waiting.

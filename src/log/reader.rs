@@ -19,8 +19,12 @@ use crate::batch::{BatchHeader, HEADER_SIZE};
 use crate::io::{File, IoClass, OpenOptions, Task};
 use crate::types::Offset;
 
+/// Bytes that [`Log::read_cold`](super::Log::read_cold) returns at most, but for a first batch that
+/// is larger.
+pub const COLD_READ_SIZE: usize = 1 << 20;
+
 /// One read of the disk for a large request, and for a small one.
-const READ_SIZE: u64 = 1 << 20;
+const READ_SIZE: u64 = COLD_READ_SIZE as u64;
 const SMALL_READ_SIZE: u64 = 128 << 10;
 
 /// Requests from this size on are large.
@@ -48,7 +52,11 @@ impl ReadAhead {
 }
 
 /// See [`Log::read`](super::Log::read).
-pub(super) fn read(log: &LogInner, request: &ReadRequest) -> Result<ReadOutcome, LogError> {
+pub(super) fn read(
+    log: &LogInner,
+    request: &ReadRequest,
+    taken_size_max: usize,
+) -> Result<ReadOutcome, LogError> {
     log.check_open()?;
     let (log_start_offset, log_end_offset) = {
         let state = log.state.borrow();
@@ -67,7 +75,9 @@ pub(super) fn read(log: &LogInner, request: &ReadRequest) -> Result<ReadOutcome,
     }
     let core = log.core.borrow();
     if core.tail.contains(request.offset) {
-        return Ok(ReadOutcome::Batches(core.tail.read(request)));
+        return Ok(ReadOutcome::Batches(
+            core.tail.read(request, taken_size_max),
+        ));
     }
     Ok(ReadOutcome::Cold)
 }
@@ -79,7 +89,7 @@ pub(super) async fn read_cold(
 ) -> Result<ReadBatches, LogError> {
     let mut search_from = request.offset;
     loop {
-        if let ReadOutcome::Batches(batches) = read(log, &request)? {
+        if let ReadOutcome::Batches(batches) = read(log, &request, usize::MAX)? {
             return Ok(batches);
         }
         let segment = log.core.borrow().segment_of(search_from);
@@ -173,6 +183,7 @@ async fn read_segment(
                 return Ok(Some(ReadBatches {
                     size: batches.len(),
                     pieces: vec![batches],
+                    rest: None,
                     source: ReadSource::Disk,
                     next_offset,
                 }));

@@ -9,7 +9,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::append_types::BatchToAppend;
 use super::log::LogInner;
-use super::read_types::{ReadBatches, ReadRequest, ReadSource};
+use super::read_types::{ReadBatches, ReadRequest, ReadSource, Rest};
 use super::segment::Segment;
 use crate::batch::HEAD_SIZE;
 use crate::types::Offset;
@@ -117,8 +117,9 @@ impl Tail {
             .is_some_and(|first| first.base_offset <= offset)
     }
 
-    /// Whole batches from the one that contains `request.offset`, which must be here.
-    pub(super) fn read(&self, request: &ReadRequest) -> ReadBatches {
+    /// Whole batches from the one that contains `request.offset`, which must be here: pieces up to
+    /// `taken_size_max` bytes, the rest measured.
+    pub(super) fn read(&self, request: &ReadRequest, taken_size_max: usize) -> ReadBatches {
         let first = self
             .batches
             .partition_point(|batch| batch.last_offset < request.offset);
@@ -131,11 +132,20 @@ impl Tail {
             if batch.last_offset >= request.end_bound || !fits {
                 break;
             }
-            read.pieces.push(batch.head.clone());
-            if !batch.body.is_empty() {
-                read.pieces.push(batch.body.clone());
-            }
             read.size += batch.size();
+            if let Some(rest) = &mut read.rest {
+                rest.size += batch.size();
+            } else if read.size > taken_size_max {
+                read.rest = Some(Rest {
+                    offset: batch.base_offset,
+                    size: batch.size(),
+                });
+            } else {
+                read.pieces.push(batch.head.clone());
+                if !batch.body.is_empty() {
+                    read.pieces.push(batch.body.clone());
+                }
+            }
             read.next_offset = batch.last_offset + 1;
         }
         read

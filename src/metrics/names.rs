@@ -84,6 +84,7 @@ metrics! {
         RequestMemoryBytes, "request_memory_bytes", Bytes, "Memory of requests in flight.";
         RequestMemoryLimitBytes, "request_memory_limit_bytes", Bytes, "What that may be at most.";
         RequestMemoryWaiters, "request_memory_waiters", Count, "Connections that wait for memory.";
+        ResponseMemoryBytes, "response_memory_bytes", Bytes, "Records that answers hold.";
         TailCacheBytes, "tail_cache_bytes", Bytes, "Memory of the tail cache.";
         UnflushedBytes, "unflushed_bytes", Bytes, "Bytes written and not flushed.";
         ParkedProduces, "parked_produces", Count, "Produces that wait for the high watermark.";

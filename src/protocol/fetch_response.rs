@@ -7,7 +7,7 @@ use kafka_protocol::protocol::Encodable;
 use super::StrBytes;
 use super::codec::{EncodeError, put_response_header};
 use super::frame::RequestHeader;
-use super::gather::Gather;
+use super::gather::{FramePiece, Gather};
 use super::messages::fetch_response::{NodeEndpoint, PartitionData};
 use crate::types::{ErrorCode, TopicId};
 
@@ -38,14 +38,17 @@ pub struct FetchedPartition {
     pub data: PartitionData,
     /// The batches, in pieces wherever they lie; none is an empty record set.
     pub records: Vec<Bytes>,
+    /// Bytes of more batches, which the sender fills in behind `records`.
+    pub gap_size: usize,
 }
 
 /// A partition's fields take about this much, bytes; more is no harm.
 const PARTITION_SIZE_HINT: usize = 64;
 
 impl FetchResponseParts {
-    /// The frame as pieces in order, size prefix included. Records are not copied.
-    pub fn encode(&self, header: &RequestHeader) -> Result<Vec<Bytes>, EncodeError> {
+    /// The frame as pieces in order, size prefix included. Records are not copied. Gaps are in the
+    /// order of the partitions that have one.
+    pub fn encode(&self, header: &RequestHeader) -> Result<Vec<FramePiece>, EncodeError> {
         let (key, version) = (header.api_key, header.api_version);
         let partition_count = self.topics.iter().map(|topic| topic.partitions.len());
         let partition_count = partition_count.sum::<usize>();
@@ -112,7 +115,7 @@ impl FetchedPartition {
         if version >= 11 {
             out.buffer().put_i32(*data.preferred_read_replica);
         }
-        out.put_records(&self.records)?;
+        out.put_records(&self.records, self.gap_size)?;
         if version >= 12 {
             self.put_tags(out, version)
         } else {

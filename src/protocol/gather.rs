@@ -6,6 +6,17 @@ use bytes::{BufMut, Bytes, BytesMut};
 use super::frame::FRAME_PREFIX_SIZE;
 use super::length_check::STRING_SIZE_MAX;
 
+/// A part of a frame on its way out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum FramePiece {
+    Bytes(Bytes),
+    /// So many bytes that the sender fills in when it comes to them. Gaps are in the order in which
+    /// they were put.
+    Gap {
+        size: usize,
+    },
+}
+
 /// Writes a frame as pieces. Starts behind the header, which the caller has put.
 #[derive(Debug)]
 pub(super) struct Gather {
@@ -13,7 +24,7 @@ pub(super) struct Gather {
     /// Everything but the records.
     buffer: BytesMut,
     /// Records, each with the position in `buffer` before which it goes.
-    records: Vec<(usize, Bytes)>,
+    records: Vec<(usize, FramePiece)>,
     records_size: usize,
 }
 
@@ -71,14 +82,17 @@ impl Gather {
         Ok(())
     }
 
-    /// Records that lie in several pieces; nothing of them is copied.
-    pub(super) fn put_records(&mut self, pieces: &[Bytes]) -> Result<(), String> {
-        let size = pieces.iter().map(Bytes::len).sum::<usize>();
+    /// Records that lie in several pieces, and a gap of `gap_size` bytes behind them; nothing of
+    /// them is copied.
+    pub(super) fn put_records(&mut self, pieces: &[Bytes], gap_size: usize) -> Result<(), String> {
+        let size = gap_size + pieces.iter().map(Bytes::len).sum::<usize>();
         self.put_length(Some(size))?;
         let position = self.buffer.len();
         let filled = pieces.iter().filter(|piece| !piece.is_empty());
+        let filled = filled.map(|piece| FramePiece::Bytes(piece.clone()));
+        let gap = (gap_size > 0).then_some(FramePiece::Gap { size: gap_size });
         self.records
-            .extend(filled.map(|piece| (position, piece.clone())));
+            .extend(filled.chain(gap).map(|piece| (position, piece)));
         self.records_size += size;
         Ok(())
     }
@@ -90,8 +104,17 @@ impl Gather {
         }
     }
 
+    /// [`Gather::finish`] of a frame without gaps.
+    pub(super) fn finish_whole(self) -> Result<Vec<Bytes>, String> {
+        let pieces = self.finish()?.into_iter().map(|piece| match piece {
+            FramePiece::Bytes(bytes) => bytes,
+            FramePiece::Gap { .. } => panic!("nobody would fill the gap"),
+        });
+        Ok(pieces.collect())
+    }
+
     /// Sets the size prefix. None of the pieces is empty; in their order they are the frame.
-    pub(super) fn finish(mut self) -> Result<Vec<Bytes>, String> {
+    pub(super) fn finish(mut self) -> Result<Vec<FramePiece>, String> {
         let size = self.buffer.len() - FRAME_PREFIX_SIZE + self.records_size;
         let prefix = i32::try_from(size).map_err(|_| format!("frame of {size} bytes"))?;
         self.buffer[..FRAME_PREFIX_SIZE].copy_from_slice(&prefix.to_be_bytes());
@@ -100,13 +123,13 @@ impl Gather {
         let mut start = 0;
         for (position, records) in self.records {
             if position > start {
-                pieces.push(buffer.slice(start..position));
+                pieces.push(FramePiece::Bytes(buffer.slice(start..position)));
                 start = position;
             }
             pieces.push(records);
         }
         if start < buffer.len() {
-            pieces.push(buffer.slice(start..));
+            pieces.push(FramePiece::Bytes(buffer.slice(start..)));
         }
         Ok(pieces)
     }

@@ -41,6 +41,7 @@ pub use frame::{
     FRAME_PREFIX_SIZE, FrameError, Incoming, REQUEST_HEADER_SIZE_MIN, RequestHeader, parse_request,
     request_frame_size, response_correlation_id, response_frame_size,
 };
+pub use gather::FramePiece;
 pub use kafka_protocol::messages;
 pub use kafka_protocol::protocol::StrBytes;
 pub use length_check::{

@@ -59,7 +59,7 @@ impl ProduceRequestParts {
         put_request_header(&mut frame, key, version, correlation_id, client_id);
         let mut out = Gather::new(frame, key.row().is_flexible(version));
         self.put_body(&mut out, version)
-            .and_then(|()| out.finish())
+            .and_then(|()| out.finish_whole())
             .map_err(|reason| EncodeError::new(key, version, reason))
     }
 
@@ -77,7 +77,7 @@ impl ProduceRequestParts {
             out.put_length(Some(topic.partitions.len()))?;
             for partition in &topic.partitions {
                 out.buffer().put_i32(partition.partition);
-                out.put_records(&partition.records)?;
+                out.put_records(&partition.records, 0)?;
                 out.put_no_tags();
             }
             out.put_no_tags();

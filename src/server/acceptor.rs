@@ -1,41 +1,98 @@
 //! Accepting connections and handing them out.
 
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use super::connections::ConnectionCounts;
+use crate::config::BrokerConfig;
 use crate::io::{Accepted, Listener, Reactor};
-use crate::shard::Shard;
+use crate::metrics::Counter;
+use crate::shard::{Incoming, Shard};
 use crate::types::ShardId;
 
 /// How long accepting pauses after an error that will not go away at once (EMFILE, ENFILE, ...).
 const ACCEPT_ERROR_PAUSE: Duration = Duration::from_millis(100);
 
+/// How often a place is looked for while there are `max.connections`.
+const PLACE_POLL_INTERVAL: Duration = Duration::from_millis(10);
+
 /// How long the queue of the kernel is still emptied at a stop: closing a listener resets what was
 /// not accepted.
 const FINAL_ACCEPT_WAIT: Duration = Duration::from_millis(1);
 
-/// Shard 0's acceptor.
+/// Connections that are still taken from one listener's queue at a stop; so many fit into it.
+const FINAL_ACCEPT_COUNT_MAX: usize = 1024;
+
+/// How many connections there may be.
+pub(super) struct ConnectionLimits {
+    total: usize,
+    of_ip: usize,
+    overrides: BTreeMap<IpAddr, usize>,
+}
+
+impl ConnectionLimits {
+    /// `overrides` are those of the configuration with their names resolved.
+    pub(super) fn new(
+        config: &BrokerConfig,
+        overrides: BTreeMap<IpAddr, usize>,
+    ) -> ConnectionLimits {
+        ConnectionLimits {
+            total: config.max_connections,
+            of_ip: config.max_connections_per_ip,
+            overrides,
+        }
+    }
+
+    fn of_ip(&self, ip: &IpAddr) -> usize {
+        self.overrides.get(ip).copied().unwrap_or(self.of_ip)
+    }
+}
+
+/// Accepts on one of shard 0's listeners.
 pub(super) struct Acceptor {
     pub(super) reactor: Reactor,
     pub(super) listener: Listener,
+    /// Its place in `listeners`.
+    pub(super) index: usize,
     pub(super) shard: Shard,
     pub(super) counts: ConnectionCounts,
-    pub(super) connections_max: usize,
+    pub(super) limits: Rc<ConnectionLimits>,
+    /// What is not said again until it has ended.
+    pub(super) told: Told,
+}
+
+/// What was said in the log.
+#[derive(Default)]
+pub(super) struct Told {
+    is_full: Cell<bool>,
+    cannot_accept: Cell<bool>,
+    ip_refused: Cell<Option<IpAddr>>,
 }
 
 impl Acceptor {
-    /// Accepts until dropped.
+    /// Accepts until dropped. While there are `max.connections`, new ones wait in the kernel's
+    /// queue, as with Kafka (`ConnectionQuotas`).
     pub(super) async fn run(self: Rc<Self>) {
         loop {
+            self.place_free().await;
             match self.listener.accept().await {
-                Ok(accepted) => self.place(accepted),
+                Ok(accepted) => {
+                    if self.told.cannot_accept.replace(false) {
+                        tracing::info!("connections are accepted again");
+                    }
+                    self.place(accepted);
+                }
                 Err(error) => {
-                    tracing::warn!(
-                        %error,
-                        "a connection could not be accepted; if descriptors ran out, raise \
-                         RLIMIT_NOFILE or lower max.connections"
-                    );
+                    if !self.told.cannot_accept.replace(true) {
+                        tracing::warn!(
+                            %error,
+                            "a connection could not be accepted, it is tried again and again; if \
+                             descriptors ran out, raise RLIMIT_NOFILE or lower max.connections"
+                        );
+                    }
                     self.reactor.sleep(ACCEPT_ERROR_PAUSE).await;
                 }
             }
@@ -44,26 +101,50 @@ impl Acceptor {
 
     /// Hands out what the kernel still has queued.
     pub(super) async fn drain(&self) {
-        while let Some(Ok(accepted)) = self
-            .reactor
-            .timeout(FINAL_ACCEPT_WAIT, self.listener.accept())
-            .await
-        {
-            self.place(accepted);
+        for _ in 0..FINAL_ACCEPT_COUNT_MAX {
+            let accept = self.listener.accept();
+            match self.reactor.timeout(FINAL_ACCEPT_WAIT, accept).await {
+                Some(Ok(accepted)) => self.place(accepted),
+                _ => return,
+            }
         }
     }
 
-    fn place(&self, accepted: Accepted) {
-        if self.counts.total() >= self.connections_max {
-            tracing::warn!(
-                "connection refused: max.connections ({}) are open",
-                self.connections_max
-            );
-            return;
+    async fn place_free(&self) {
+        while self.counts.total() >= self.limits.total {
+            if !self.told.is_full.replace(true) {
+                tracing::warn!(
+                    "max.connections ({}) are open: new ones wait until one has gone",
+                    self.limits.total
+                );
+            }
+            self.reactor.sleep(PLACE_POLL_INTERVAL).await;
         }
-        let to = self.counts.least_loaded();
-        self.counts.add(to);
+        self.told.is_full.set(false);
+    }
+
+    fn place(&self, accepted: Accepted) {
+        // One that is gone already is found out by its shard.
+        let Some(peer) = accepted.peer_address() else {
+            return;
+        };
+        let ip = peer.ip().to_canonical();
+        let of_ip_max = self.limits.of_ip(&ip);
+        let Some(to) = self.counts.add(ip, of_ip_max) else {
+            self.shard.metrics().increment(Counter::ConnectionsRefused);
+            if self.told.ip_refused.replace(Some(ip)) != Some(ip) {
+                tracing::warn!(
+                    "connections of {ip} refused: it has max.connections.per.ip, {of_ip_max}"
+                );
+            }
+            return;
+        };
         let to = ShardId(u16::try_from(to).expect("as many shards as fit a ShardId"));
-        self.shard.hand_over(to, accepted);
+        let incoming = Incoming {
+            accepted,
+            ip,
+            listener: self.index,
+        };
+        self.shard.hand_over(to, incoming);
     }
 }

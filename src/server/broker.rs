@@ -31,8 +31,10 @@ pub enum StartError {
 /// What a started broker says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerInfo {
-    /// What it listens on, with the real port.
+    /// What its first listener is bound to, with the real port.
     pub address: SocketAddr,
+    /// All listeners, by name.
+    pub listeners: Vec<(String, SocketAddr)>,
     pub cluster_id: String,
     pub shard_count: usize,
     pub partition_count: usize,

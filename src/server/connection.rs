@@ -18,10 +18,11 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::future;
 
+use super::answer::Answer;
 use super::dispatch::{self, Arrival, CloseReason, Dispatched, ReplyFuture, SharedClock, lap};
 use super::frame_buffer::FrameBuffer;
 use super::node::Node;
-use crate::io::{Closer, Notify, Permit, Reader, Stream, Writer};
+use crate::io::{Closer, Notify, Permit, Reader, SentBytes, Stream, Writer};
 use crate::metrics::{Counter, Distribution, Gauge, Stage};
 use crate::protocol::{FRAME_PREFIX_SIZE, OrderingClass, request_frame_size};
 use crate::types::Monotonic;
@@ -32,21 +33,47 @@ const REQUESTS_IN_FLIGHT_MAX: usize = 128;
 /// Ready answers are sent together up to this many bytes.
 const GATHER_SIZE_MAX: usize = 1 << 20;
 
-/// A request that began to arrive must have arrived whole after this time.
-const REQUEST_ARRIVAL_TIME_MAX: Duration = Duration::from_secs(30);
+/// A request that began to arrive must have arrived whole after this time, and a large one after
+/// the time that it takes at [`REQUEST_RATE_MIN`] more: it holds memory that others wait for.
+pub(super) const REQUEST_ARRIVAL_TIME_MAX: Duration = Duration::from_secs(30);
+
+/// Bytes a second.
+const REQUEST_RATE_MIN: u32 = 1 << 20;
 
 /// What the reaper looks at, and how it ends a connection.
 pub(super) struct ConnectionState {
     pub(super) peer: SocketAddr,
+    /// The place in `listeners` of the one that it came by.
+    listener: usize,
     closer: Closer,
     last_activity: Cell<Monotonic>,
-    mid_request: Cell<bool>,
+    /// When the request that has begun to arrive must be there; `None` between requests, and while
+    /// one waits for memory.
+    arrival_deadline: Cell<Option<Monotonic>>,
+    /// A request is arriving, or waits for memory.
+    is_receiving: Cell<bool>,
     queue: RefCell<VecDeque<Queued>>,
     changed: Notify,
     reader_done: Cell<bool>,
     stop_reading: Cell<bool>,
     /// Requests that were read and whose answers are not sent yet.
     unanswered: Cell<usize>,
+    /// Something is being sent.
+    is_sending: Cell<bool>,
+    sent: SentBytes,
+    /// What had been sent when a send began or the reaper saw more of it sent, and when that was.
+    seen_sent: Cell<(u64, Monotonic)>,
+}
+
+/// Why a connection is to be closed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Overdue {
+    /// A request began to arrive and did not go on.
+    HalfRequest,
+    /// The client does not read its answers.
+    Unread,
+    /// Nobody waits for anything.
+    Idle,
 }
 
 struct Queued {
@@ -57,17 +84,41 @@ struct Queued {
 
 impl ConnectionState {
     /// Why the connection should be closed now, if it should.
-    pub(super) fn overdue(
-        &self,
-        now: Monotonic,
-        idle_max: Option<Duration>,
-    ) -> Option<&'static str> {
-        let quiet = now.since(self.last_activity.get());
-        if self.mid_request.get() && quiet > REQUEST_ARRIVAL_TIME_MAX {
-            return Some("a request began to arrive and did not go on");
+    pub(super) fn overdue(&self, now: Monotonic, idle_max: Option<Duration>) -> Option<Overdue> {
+        let is_late = self.arrival_deadline.get().is_some_and(|at| now > at);
+        if is_late {
+            return Some(Overdue::HalfRequest);
         }
-        let is_idle = self.unanswered.get() == 0 && idle_max.is_some_and(|max| quiet > max);
-        is_idle.then_some("idle")
+        let idle_max = idle_max?;
+        if self.is_sending.get() {
+            return (self.unread_time(now) > idle_max).then_some(Overdue::Unread);
+        }
+        let is_busy = self.is_receiving.get() || self.unanswered.get() > 0;
+        let is_idle = !is_busy && self.quiet_time(now) > idle_max;
+        is_idle.then_some(Overdue::Idle)
+    }
+
+    /// How long the client has taken nothing of what is being sent.
+    fn unread_time(&self, now: Monotonic) -> Duration {
+        let (seen, since) = self.seen_sent.get();
+        let sent = self.sent.get();
+        if sent != seen {
+            self.seen_sent.set((sent, now));
+            return Duration::ZERO;
+        }
+        now.since(since)
+    }
+
+    /// How long nothing has come or gone.
+    pub(super) fn quiet_time(&self, now: Monotonic) -> Duration {
+        now.since(self.last_activity.get())
+    }
+
+    /// The request that is arriving must be there in time.
+    fn expect_arrival(&self, now: Monotonic, size: usize) {
+        let by_rate = Duration::from_secs(size as u64) / REQUEST_RATE_MIN;
+        let deadline = now + REQUEST_ARRIVAL_TIME_MAX + by_rate;
+        self.arrival_deadline.set(Some(deadline));
     }
 
     /// Answers what was read, reads nothing more, and then ends.
@@ -107,7 +158,7 @@ impl ConnectionState {
 }
 
 /// Serves a connection until it ends.
-pub(super) async fn serve(node: Rc<Node>, stream: Stream) {
+pub(super) async fn serve(node: Rc<Node>, stream: Stream, listener: usize) {
     let peer = stream.peer_address();
     let (reader, writer, closer) = match stream.split() {
         Ok(halves) => halves,
@@ -118,14 +169,19 @@ pub(super) async fn serve(node: Rc<Node>, stream: Stream) {
     };
     let state = Rc::new(ConnectionState {
         peer,
+        listener,
         closer,
         last_activity: Cell::new(node.reactor.now()),
-        mid_request: Cell::new(false),
+        arrival_deadline: Cell::new(None),
+        is_receiving: Cell::new(false),
         queue: RefCell::new(VecDeque::new()),
         changed: Notify::new(),
         reader_done: Cell::new(false),
         stop_reading: Cell::new(false),
         unanswered: Cell::new(0),
+        is_sending: Cell::new(false),
+        sent: writer.sent_bytes(),
+        seen_sent: Cell::new((0, node.reactor.now())),
     });
     let registration = node.connections.register(Rc::clone(&state));
     let metrics = node.shard.metrics();
@@ -158,50 +214,24 @@ async fn read_requests(
     let mut frames = FrameBuffer::new();
     loop {
         state.fewer_unanswered_than(REQUESTS_IN_FLIGHT_MAX).await;
-        let next = future::or(
-            async { Some(frames.next_prefix(&mut reader).await) },
-            async {
-                state.told_to_stop_reading().await;
-                None
-            },
-        );
-        let prefix = match next.await {
-            Some(Ok(Some(prefix))) => prefix,
-            Some(Ok(None)) | None => return Ok(()),
-            Some(Err(error)) => return Err(CloseReason::Io(error)),
-        };
-        let size = request_frame_size(prefix, node.config.socket_request_max_bytes)?;
-        state.mid_request.set(frames.is_mid_frame());
-        let began = node.reactor.now();
-        let memory = match node.request_memory.try_acquire(size) {
-            Some(memory) => memory,
-            None => {
-                node.shard.metrics().increment(Counter::AdmissionWaits);
-                node.request_memory.acquire(size).await
-            }
-        };
-        let admitted = node.reactor.now();
-        state.last_activity.set(admitted);
-        let frame = frames
-            .frame(&mut reader, size)
-            .await
-            .map_err(CloseReason::Io)?;
-        state.mid_request.set(false);
-        let complete = node.reactor.now();
-        state.last_activity.set(complete);
-        node.shard
-            .metrics()
-            .add(Counter::ReceivedBytes, (FRAME_PREFIX_SIZE + size) as u64);
-        let arrival = Arrival {
-            began,
-            admitted,
-            complete,
+        // Who stops answers what it has read; half a request was not read.
+        let next = future::or(read_request(node, state, &mut frames, &mut reader), async {
+            state.told_to_stop_reading().await;
+            Ok(None)
+        });
+        let Some(Received {
+            frame,
+            memory,
+            arrival,
+        }) = next.await?
+        else {
+            return Ok(());
         };
         let Dispatched {
             reply,
             clock,
             ordering,
-        } = dispatch::dispatch(node, frame, arrival)?;
+        } = dispatch::dispatch(node, state.listener, frame, arrival)?;
         state.unanswered.set(state.unanswered.get() + 1);
         state.queue.borrow_mut().push_back(Queued {
             reply,
@@ -213,6 +243,56 @@ async fn read_requests(
             state.fewer_unanswered_than(1).await;
         }
     }
+}
+
+/// A request as it came.
+struct Received {
+    frame: Bytes,
+    memory: Permit,
+    arrival: Arrival,
+}
+
+/// Reads the next request when there is memory for it; `None` at the end of the stream.
+async fn read_request(
+    node: &Node,
+    state: &ConnectionState,
+    frames: &mut FrameBuffer,
+    reader: &mut Reader,
+) -> Result<Option<Received>, CloseReason> {
+    if !frames.begins(reader).await.map_err(CloseReason::Io)? {
+        return Ok(None);
+    }
+    let began = node.reactor.now();
+    state.is_receiving.set(true);
+    state.expect_arrival(began, 0);
+    let prefix = frames.prefix(reader).await.map_err(CloseReason::Io)?;
+    let size = request_frame_size(prefix, node.config.socket_request_max_bytes)?;
+    state.arrival_deadline.set(None);
+    let memory = match node.request_memory.try_acquire(size) {
+        Some(memory) => memory,
+        None => {
+            node.shard.metrics().increment(Counter::AdmissionWaits);
+            node.request_memory.acquire(size).await
+        }
+    };
+    let admitted = node.reactor.now();
+    state.expect_arrival(admitted, size);
+    let frame = frames.frame(reader, size).await.map_err(CloseReason::Io)?;
+    state.arrival_deadline.set(None);
+    state.is_receiving.set(false);
+    let complete = node.reactor.now();
+    state.last_activity.set(complete);
+    let metrics = node.shard.metrics();
+    metrics.add(Counter::ReceivedBytes, (FRAME_PREFIX_SIZE + size) as u64);
+    Ok(Some(Received {
+        frame,
+        memory,
+        arrival: Arrival {
+            began,
+            admitted,
+            complete,
+        },
+    }))
 }
 
 /// The next queued answer; `None` when the reader has ended and everything is answered.
@@ -269,12 +349,11 @@ async fn send_one_gather(
         clock,
         memory,
     } = first;
-    let mut pieces: Vec<Bytes> = reply.await?;
+    let mut answer = reply.await?;
     lap(node, &clock, Stage::ReplyQueue);
     let mut answered = vec![(clock, memory)];
-    let mut size: usize = pieces.iter().map(Bytes::len).sum();
     let mut failed = None;
-    while size < GATHER_SIZE_MAX {
+    while !answer.has_ranges() && answer.ready_size() < GATHER_SIZE_MAX {
         let Some(mut next) = state.queue.borrow_mut().pop_front() else {
             break;
         };
@@ -285,8 +364,7 @@ async fn send_one_gather(
             }
             Some(Ok(more)) => {
                 lap(node, &next.clock, Stage::ReplyQueue);
-                size += more.iter().map(Bytes::len).sum::<usize>();
-                pieces.extend(more);
+                answer.append(more);
                 answered.push((next.clock, next.memory));
             }
             Some(Err(reason)) => {
@@ -295,12 +373,7 @@ async fn send_one_gather(
             }
         }
     }
-    if !pieces.is_empty() {
-        writer.send(&pieces).await.map_err(CloseReason::Io)?;
-        let metrics = node.shard.metrics();
-        metrics.add(Counter::SentBytes, size as u64);
-        metrics.record(Distribution::SendSize, size as u64);
-    }
+    send(node, state, answer, writer).await?;
     for (clock, _) in &answered {
         lap(node, clock, Stage::Send);
         clock.get().finish(node.shard.metrics(), node.reactor.now());
@@ -308,6 +381,28 @@ async fn send_one_gather(
     failed.map_or(Ok(answered.len()), Err)
 }
 
-async fn poll_once(reply: &mut ReplyFuture) -> Option<Result<Vec<Bytes>, CloseReason>> {
+/// Sends an answer, window by window.
+async fn send(
+    node: &Node,
+    state: &ConnectionState,
+    mut answer: Answer,
+    writer: &mut Writer,
+) -> Result<(), CloseReason> {
+    while let Some(window) = answer.next_window(node).await? {
+        let now = node.reactor.now();
+        state.seen_sent.set((state.sent.get(), now));
+        state.is_sending.set(true);
+        let sent = writer.send(&window.pieces).await;
+        state.is_sending.set(false);
+        sent.map_err(CloseReason::Io)?;
+        let size: usize = window.pieces.iter().map(Bytes::len).sum();
+        let metrics = node.shard.metrics();
+        metrics.add(Counter::SentBytes, size as u64);
+        metrics.record(Distribution::SendSize, size as u64);
+    }
+    Ok(())
+}
+
+async fn poll_once(reply: &mut ReplyFuture) -> Option<Result<Answer, CloseReason>> {
     future::poll_once(Pin::new(reply)).await
 }

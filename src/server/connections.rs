@@ -1,41 +1,35 @@
 //! The connections of one shard: counted, reaped, drained.
 
 use std::cell::{Cell, RefCell};
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::connection::ConnectionState;
+use super::connection::{ConnectionState, Overdue};
 use crate::io::{Notify, Reactor};
+use crate::metrics::{Counter, ShardMetrics};
 
 /// How often the reaper looks.
 const REAP_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How many connections each shard has: the acceptor sends a new one to the least loaded.
+/// How many connections each shard has, and each address: the acceptors send a new one to the least
+/// loaded shard, and refuse one too many of an address.
 #[derive(Clone)]
 pub(super) struct ConnectionCounts {
     counts: Arc<[AtomicUsize]>,
+    by_ip: Arc<Mutex<BTreeMap<IpAddr, usize>>>,
 }
 
 impl ConnectionCounts {
     pub(super) fn new(shard_count: usize) -> ConnectionCounts {
         ConnectionCounts {
             counts: (0..shard_count).map(|_| AtomicUsize::new(0)).collect(),
+            by_ip: Arc::default(),
         }
-    }
-
-    /// The shard with the fewest connections; the first of several.
-    pub(super) fn least_loaded(&self) -> usize {
-        let counts = self
-            .counts
-            .iter()
-            .map(|count| count.load(Ordering::Relaxed));
-        counts
-            .enumerate()
-            .min_by_key(|&(_, count)| count)
-            .map_or(0, |(shard, _)| shard)
     }
 
     pub(super) fn total(&self) -> usize {
@@ -45,13 +39,30 @@ impl ConnectionCounts {
             .sum()
     }
 
-    /// Counted from when the acceptor hands it over.
-    pub(super) fn add(&self, shard: usize) {
+    /// Counts a connection from an address on the shard with the fewest (the first of several),
+    /// from when it is handed over; `None` if the address has as many as it may.
+    pub(super) fn add(&self, ip: IpAddr, of_ip_max: usize) -> Option<usize> {
+        let mut by_ip = self.by_ip.lock().expect("no panic under this lock");
+        let of_ip = by_ip.get(&ip).copied().unwrap_or(0);
+        if of_ip >= of_ip_max {
+            return None;
+        }
+        by_ip.insert(ip, of_ip + 1);
+        let counts = self.counts.iter();
+        let loads = counts.map(|count| count.load(Ordering::Relaxed));
+        let least = loads.enumerate().min_by_key(|&(_, count)| count);
+        let shard = least.map_or(0, |(shard, _)| shard);
         self.counts[shard].fetch_add(1, Ordering::Relaxed);
+        Some(shard)
     }
 
-    pub(super) fn remove(&self, shard: usize) {
+    pub(super) fn remove(&self, ip: IpAddr, shard: usize) {
         self.counts[shard].fetch_sub(1, Ordering::Relaxed);
+        let mut by_ip = self.by_ip.lock().expect("no panic under this lock");
+        match by_ip.get(&ip) {
+            Some(1) | None => by_ip.remove(&ip),
+            Some(&count) => by_ip.insert(ip, count - 1),
+        };
     }
 }
 
@@ -138,16 +149,42 @@ impl Connections {
         }
     }
 
-    /// Closes connections that have been idle for too long or stopped in the middle of a request.
-    pub(super) async fn reap(&self, reactor: &Reactor, idle_max: Option<Duration>) {
+    /// Closes connections that have been idle for too long, stopped in the middle of a request or
+    /// do not read their answers; the longest quiet first.
+    pub(super) async fn reap(
+        &self,
+        reactor: &Reactor,
+        metrics: &ShardMetrics,
+        idle_max: Option<Duration>,
+    ) {
         while !self.inner.draining.get() {
             reactor.sleep(REAP_INTERVAL).await;
             let now = reactor.now();
-            for state in self.inner.open.borrow().values() {
-                if let Some(why) = state.overdue(now, idle_max) {
-                    tracing::info!(peer = %state.peer, "connection closed: {why}");
-                    state.close();
+            let mut overdue: Vec<_> = {
+                let open = self.inner.open.borrow();
+                let overdue = open.values().filter_map(|state| {
+                    let why = state.overdue(now, idle_max)?;
+                    Some((state.quiet_time(now), why, Rc::clone(state)))
+                });
+                overdue.collect()
+            };
+            overdue.sort_by_key(|(quiet, ..)| Reverse(*quiet));
+            for (_, why, state) in overdue {
+                let peer = state.peer;
+                match why {
+                    Overdue::Idle => {
+                        metrics.increment(Counter::ConnectionsIdleClosed);
+                        tracing::debug!(%peer, "connection closed: idle");
+                    }
+                    Overdue::HalfRequest => tracing::warn!(
+                        %peer,
+                        "connection closed: a request began to arrive and did not go on"
+                    ),
+                    Overdue::Unread => {
+                        tracing::warn!(%peer, "connection closed: its answers are not read");
+                    }
                 }
+                state.close();
             }
         }
     }

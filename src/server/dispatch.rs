@@ -8,18 +8,19 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::answer::Answer;
 use super::handlers;
 use super::node::Node;
+use crate::metadata::Endpoint;
 use crate::metrics::{Stage, StageClock};
 use crate::protocol::{
     ApiKey, EncodeError, FrameError, Incoming, MalformedFrame, OrderingClass, RequestHeader,
     parse_request, unknown_version_reply,
 };
-use crate::types::Monotonic;
+use crate::types::{ErrorCode, Monotonic};
 
-/// The answer to a request, as pieces to be sent in order; empty where the protocol has none.
-/// It runs when all earlier requests of the connection are answered.
-pub(super) type ReplyFuture = Pin<Box<dyn Future<Output = Result<Vec<Bytes>, CloseReason>>>>;
+/// The answer to a request. It runs when all earlier requests of the connection are answered.
+pub(super) type ReplyFuture = Pin<Box<dyn Future<Output = Result<Answer, CloseReason>>>>;
 
 /// Why a connection is closed.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +35,8 @@ pub(super) enum CloseReason {
     Encode(#[from] EncodeError),
     #[error("a Produce request with acks=0 failed: {0}")]
     UnacknowledgedProduce(String),
+    #[error("records of an answer were gone before they were sent: {0}")]
+    RecordsGone(ErrorCode),
     #[error("the broker is stopping")]
     Stopping,
 }
@@ -73,9 +76,17 @@ pub(super) struct Call {
     pub(super) node: Rc<Node>,
     pub(super) header: RequestHeader,
     pub(super) clock: SharedClock,
+    /// The place in `listeners` of the one that the request came by.
+    pub(super) listener: usize,
 }
 
 impl Call {
+    /// Where this client reaches the broker: the advertised address of the listener that it came
+    /// by, if it has one.
+    pub(super) fn endpoint(&self) -> Option<&Endpoint> {
+        self.node.endpoints[self.listener].as_ref()
+    }
+
     /// A stage of this request has ended.
     pub(super) fn lap(&self, stage: Stage) {
         lap(&self.node, &self.clock, stage);
@@ -99,12 +110,13 @@ pub(super) struct Dispatched {
 /// Parses the header, finds the handler and starts it.
 pub(super) fn dispatch(
     node: &Rc<Node>,
+    listener: usize,
     frame: Bytes,
     arrival: Arrival,
 ) -> Result<Dispatched, CloseReason> {
     match parse_request(frame)? {
         Incoming::UnknownApiVersions { correlation_id } => Ok(Dispatched {
-            reply: ready(vec![unknown_version_reply(correlation_id)]),
+            reply: ready(unknown_version_reply(correlation_id)),
             clock: start_clock(node, ApiKey::ApiVersions, arrival),
             ordering: OrderingClass::OnDispatch,
         }),
@@ -115,6 +127,7 @@ pub(super) fn dispatch(
                 node: Rc::clone(node),
                 header,
                 clock: Rc::clone(&clock),
+                listener,
             };
             Ok(Dispatched {
                 reply: handlers::handle(call, body)?,
@@ -134,6 +147,6 @@ fn start_clock(node: &Node, key: ApiKey, arrival: Arrival) -> SharedClock {
 }
 
 /// An answer that is known already.
-pub(super) fn ready(pieces: Vec<Bytes>) -> ReplyFuture {
-    Box::pin(std::future::ready(Ok(pieces)))
+pub(super) fn ready(answer: impl Into<Answer>) -> ReplyFuture {
+    Box::pin(std::future::ready(Ok(answer.into())))
 }

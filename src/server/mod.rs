@@ -6,12 +6,14 @@
 //! [`run_shard`] is what one shard does, on either side of [`crate::io`].
 
 mod acceptor;
+mod answer;
 mod broker;
 mod connection;
 mod connections;
 mod dispatch;
 mod frame_buffer;
 mod handlers;
+mod listeners;
 mod monitor;
 mod node;
 mod shard_body;

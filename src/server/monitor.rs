@@ -6,10 +6,11 @@ use std::sync::{Arc, mpsc};
 
 use serde::Serialize;
 
-use super::node::Endpoint;
-use crate::config::{BrokerConfig, MetricsListener};
+use super::listeners;
+use crate::config::{BrokerConfig, HostPort, MetricsListener};
 use crate::http::{self, Request, Response, Status};
-use crate::io::{Listener, Mailbox, Reactor};
+use crate::io::{Listener, Mailbox, Reactor, SocketBuffers};
+use crate::metadata::Endpoint;
 use crate::metrics::{Broker, CONTENT_TYPE, Counter, Gauge, Snapshot, prometheus_text};
 use crate::protocol::ApiKey;
 use crate::shard::{Shard, ShardError};
@@ -24,8 +25,9 @@ pub(super) struct Monitor {
     pub(super) shard: Shard,
     pub(super) config: Arc<BrokerConfig>,
     pub(super) cluster_id: Arc<str>,
-    pub(super) address: SocketAddr,
-    pub(super) advertised: Endpoint,
+    /// What each listener is bound to.
+    pub(super) bound: Vec<SocketAddr>,
+    pub(super) endpoints: Arc<[Option<Endpoint>]>,
     pub(super) started: Monotonic,
 }
 
@@ -37,8 +39,8 @@ pub(super) async fn listen(
     let Some(wanted) = wanted else {
         return Ok(None);
     };
-    let bound = super::shard_body::bind(reactor, &wanted.address.host, wanted.address.port).await;
-    match bound {
+    let (host, port) = (&wanted.address.host, wanted.address.port);
+    match listeners::bind(reactor, host, port, SocketBuffers::default()).await {
         Ok(listener) => Ok(Some(listener)),
         Err(reason) if wanted.is_required => Err(ShardError::Listen {
             listener: format!("metrics.listener={}", wanted.address),
@@ -101,19 +103,23 @@ impl Monitor {
     }
 
     fn status(&self, shards: &[Snapshot]) -> String {
-        let listener = &self.config.listeners[0];
-        let listeners = vec![ListenerStatus {
+        let listeners = self.config.listeners.iter();
+        let listeners = listeners.zip(&self.bound).zip(self.endpoints.iter());
+        let listeners = listeners.map(|((listener, bound), endpoint)| ListenerStatus {
             name: &listener.name,
-            bound: self.address.to_string(),
-            advertised: format!("{}:{}", self.advertised.host, self.advertised.port),
-        }];
+            bound: bound.to_string(),
+            advertised: endpoint.as_ref().map(|endpoint| {
+                let (host, port) = (endpoint.host.to_string(), endpoint.port);
+                HostPort { host, port }.to_string()
+            }),
+        });
         let log_dirs = self.config.log_dirs.iter();
         let status = BrokerStatus {
             version: env!("CARGO_PKG_VERSION"),
             cluster_id: &self.cluster_id,
             node_id: self.config.node_id,
             uptime_s: self.reactor.now().since(self.started).as_secs(),
-            listeners,
+            listeners: listeners.collect(),
             log_dirs: log_dirs.map(|path| path.display().to_string()).collect(),
             topics: self.shard.image().topics().count(),
             shards: shards.iter().map(ShardStatus::new).collect(),
@@ -140,7 +146,8 @@ struct BrokerStatus<'a> {
 struct ListenerStatus<'a> {
     name: &'a str,
     bound: String,
-    advertised: String,
+    /// `null`: clients that come by it are told no address.
+    advertised: Option<String>,
 }
 
 #[derive(Serialize)]

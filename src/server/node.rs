@@ -5,14 +5,8 @@ use std::sync::Arc;
 use super::connections::Connections;
 use crate::config::BrokerConfig;
 use crate::io::{Reactor, Semaphore};
+use crate::metadata::Endpoint;
 use crate::shard::Shard;
-
-/// Where clients reach this broker through one of its listeners.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Endpoint {
-    pub(super) host: String,
-    pub(super) port: u16,
-}
 
 /// One shard's part of the broker, as its connections and handlers see it.
 pub(super) struct Node {
@@ -20,9 +14,11 @@ pub(super) struct Node {
     pub(super) config: Arc<BrokerConfig>,
     pub(super) shard: Shard,
     pub(super) cluster_id: Arc<str>,
-    /// What is advertised.
-    pub(super) endpoint: Endpoint,
+    /// What clients are told, for each listener; `None` for one that is not advertised.
+    pub(super) endpoints: Arc<[Option<Endpoint>]>,
     /// Bytes of requests that may be read and not yet answered.
     pub(super) request_memory: Semaphore,
+    /// Bytes of records that answers may hold.
+    pub(super) response_memory: Semaphore,
     pub(super) connections: Connections,
 }

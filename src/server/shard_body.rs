@@ -1,23 +1,24 @@
 //! What one shard of the broker does, from start to stop, on either side of `io`.
 
-use std::io::ErrorKind;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_lite::future::or;
 
-use super::acceptor::Acceptor;
+use super::acceptor::{Acceptor, ConnectionLimits, Told};
 use super::broker::BrokerInfo;
 use super::connection::serve;
 use super::connections::{ConnectionCounts, Connections};
+use super::listeners;
 use super::monitor::{self, Monitor, SnapshotRequests};
-use super::node::{Endpoint, Node};
+use super::node::Node;
 use crate::config::BrokerConfig;
 use crate::io::{Listener, Reactor, Semaphore, StopSignal};
 use crate::metrics::Gauge;
-use crate::shard::{ServerEvent, Shard, ShardError, ShardPlan};
+use crate::shard::{ServerEvent, ServerStart, Shard, ShardError, ShardPlan};
 use crate::types::ShardId;
 
 /// How long connections may take to send their last answers at a stop.
@@ -71,7 +72,7 @@ pub async fn run_shard(reactor: Reactor, plan: BrokerPlan) -> Result<(), ShardEr
     } else {
         let node = shard.wait_for_server_start().await;
         if let Some(start) = node {
-            serve_connections(&reactor, &plan, &shard, start.cluster_id, start.address);
+            serve_connections(&reactor, &plan, &shard, start);
         }
         shard.ended().await;
         Ok(())
@@ -85,7 +86,7 @@ async fn run_first_shard(
 ) -> Result<(), ShardError> {
     let started = start(reactor, plan, shard).await;
     let Started {
-        acceptor,
+        acceptors,
         monitor,
         pages,
         info,
@@ -104,18 +105,24 @@ async fn run_first_shard(
             None => answering.await,
         }
     };
-    let serving = or(Rc::clone(&acceptor).run(), observed);
     let stopped = or(reactor.stopped(&plan.stop), shard.failed());
-    or(serving, stopped).await;
-    acceptor.drain().await;
-    drop(acceptor);
+    let mut until_stop: Pin<Box<dyn Future<Output = ()>>> = Box::pin(or(observed, stopped));
+    for acceptor in &acceptors {
+        until_stop = Box::pin(or(Rc::clone(acceptor).run(), until_stop));
+    }
+    until_stop.await;
+    for acceptor in &acceptors {
+        acceptor.drain().await;
+    }
+    drop(acceptors);
     shard.drain_connections().await;
     shard.close().await
 }
 
 /// What shard 0 has started.
 struct Started {
-    acceptor: Rc<Acceptor>,
+    /// One for each listener.
+    acceptors: Vec<Rc<Acceptor>>,
     monitor: Rc<Monitor>,
     /// Where the monitor's pages are served.
     pages: Option<Listener>,
@@ -126,20 +133,23 @@ struct Started {
 async fn start(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard) -> Result<Started, ShardError> {
     let started = reactor.now();
     // First of all: two brokers on one port would share its clients.
-    let listener = listen(reactor, &plan.config).await?;
+    let bound = listeners::bind_all(reactor, &plan.config).await?;
     let pages = monitor::listen(reactor, plan.config.metrics_listener.as_ref()).await?;
-    let address = listener.local_address();
-    let opened = shard.open_all(address).await?;
-    shard.start_servers(&opened.cluster_id, address).await;
-    serve_connections(
-        reactor,
-        plan,
-        shard,
-        Arc::clone(&opened.cluster_id),
-        address,
-    );
+    let overrides = listeners::ip_overrides(reactor, &plan.config).await?;
+    let addresses: Vec<SocketAddr> = bound.iter().map(Listener::local_address).collect();
+    let endpoints = listeners::endpoints(reactor, &plan.config, &addresses);
+    let advertised = endpoints.iter().flatten().cloned().collect();
+    let opened = shard.open_all(advertised).await?;
+    let start = ServerStart {
+        cluster_id: Arc::clone(&opened.cluster_id),
+        endpoints: Arc::clone(&endpoints),
+    };
+    shard.start_servers(&start).await;
+    serve_connections(reactor, plan, shard, start);
+    let names = plan.config.listeners.iter().map(|l| l.name.clone());
     let info = BrokerInfo {
-        address,
+        address: addresses[0],
+        listeners: names.zip(addresses.iter().copied()).collect(),
         cluster_id: opened.cluster_id.to_string(),
         shard_count: reactor.shard_count(),
         partition_count: opened.partition_count,
@@ -151,95 +161,74 @@ async fn start(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard) -> Result<St
         shard: shard.clone(),
         config: Arc::clone(&plan.config),
         cluster_id: opened.cluster_id,
-        address,
-        advertised: endpoint(&plan.config, address),
+        bound: addresses,
+        endpoints,
         started,
     };
-    let acceptor = Acceptor {
-        reactor: reactor.clone(),
-        listener,
-        shard: shard.clone(),
-        counts: plan.counts.clone(),
-        connections_max: plan.config.max_connections,
-    };
+    let limits = Rc::new(ConnectionLimits::new(&plan.config, overrides));
+    let acceptors = bound.into_iter().enumerate().map(|(index, listener)| {
+        Rc::new(Acceptor {
+            reactor: reactor.clone(),
+            listener,
+            index,
+            shard: shard.clone(),
+            counts: plan.counts.clone(),
+            limits: Rc::clone(&limits),
+            told: Told::default(),
+        })
+    });
     Ok(Started {
-        acceptor: Rc::new(acceptor),
+        acceptors: acceptors.collect(),
         monitor: Rc::new(monitor),
         pages,
         info,
     })
 }
 
-async fn listen(reactor: &Reactor, config: &BrokerConfig) -> Result<Listener, ShardError> {
-    let listener = &config.listeners[0];
-    let bound = bind(reactor, &listener.host, listener.port).await;
-    bound.map_err(|reason| ShardError::Listen {
-        listener: listener.to_string(),
-        reason,
-    })
-}
-
-/// Listens on an address of this host; the error says why not, and what to do.
-pub(super) async fn bind(reactor: &Reactor, host: &str, port: u16) -> Result<Listener, String> {
-    let foreign = |error: std::io::Error| format!("{error}; name an address of this host");
-    let addresses = reactor.resolve(host, port).await.map_err(foreign)?;
-    let Some(&address) = addresses.first() else {
-        return Err("it has no address; name one of this host".to_owned());
-    };
-    let bound = reactor.listen(address).await;
-    bound.map_err(|error| match error.kind() {
-        ErrorKind::AddrInUse => {
-            "the port is in use; stop what listens there or choose another".to_owned()
-        }
-        _ => foreign(error),
-    })
-}
-
 /// From now on this shard serves the connections that are handed to it.
-fn serve_connections(
-    reactor: &Reactor,
-    plan: &BrokerPlan,
-    shard: &Shard,
-    cluster_id: Arc<str>,
-    address: SocketAddr,
-) {
+fn serve_connections(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard, start: ServerStart) {
     let node = Rc::new(Node {
         reactor: reactor.clone(),
         config: Arc::clone(&plan.config),
         shard: shard.clone(),
-        cluster_id,
-        endpoint: endpoint(&plan.config, address),
-        request_memory: Semaphore::new(plan.config.shard_request_memory_bytes),
+        cluster_id: start.cluster_id,
+        endpoints: start.endpoints,
+        request_memory: Semaphore::new(request_memory(&plan.config, reactor.shard_count())),
+        response_memory: Semaphore::new(plan.config.shard_response_memory_bytes),
         connections: Connections::new(),
     });
     let probed = Rc::clone(&node);
     shard.on_snapshot(Rc::new(move |metrics| {
         let memory = &probed.request_memory;
-        let used = memory.capacity() - memory.available();
+        let used = |budget: &Semaphore| budget.capacity() - budget.available();
         for (gauge, value) in [
-            (Gauge::RequestMemoryBytes, used),
+            (Gauge::RequestMemoryBytes, used(memory)),
+            (Gauge::ResponseMemoryBytes, used(&probed.response_memory)),
             (Gauge::RequestMemoryLimitBytes, memory.capacity()),
             (Gauge::RequestMemoryWaiters, memory.waiter_count()),
         ] {
             metrics.set(gauge, i64::try_from(value).unwrap_or(i64::MAX));
         }
     }));
-    let (reaping, idle_max) = (Rc::clone(&node), plan.config.connections_max_idle);
-    reactor
-        .spawn(async move { reaping.connections.reap(&reaping.reactor, idle_max).await })
-        .detach();
+    let (reaped, idle_max) = (Rc::clone(&node), plan.config.connections_max_idle);
+    let reaping = async move {
+        let metrics = reaped.shard.metrics();
+        let connections = &reaped.connections;
+        connections.reap(&reaped.reactor, metrics, idle_max).await;
+    };
+    reactor.spawn(reaping).detach();
     let counts = plan.counts.clone();
     shard.on_server_event(Rc::new(move |event| match event {
-        ServerEvent::Connection(accepted) => {
+        ServerEvent::Connection(incoming) => {
             let (node, counts) = (Rc::clone(&node), counts.clone());
             let shard_index = node.reactor.shard().index();
             let reactor = node.reactor.clone();
             let serving = async move {
-                match node.reactor.adopt(accepted) {
-                    Ok(stream) => serve(Rc::clone(&node), stream).await,
+                match node.reactor.adopt(incoming.accepted) {
+                    Ok(stream) => serve(Rc::clone(&node), stream, incoming.listener).await,
                     Err(error) => tracing::warn!(%error, "a connection could not be served"),
                 }
-                counts.remove(shard_index);
+                counts.remove(incoming.ip, shard_index);
             };
             reactor.spawn(serving).detach();
         }
@@ -255,18 +244,9 @@ fn serve_connections(
     }));
 }
 
-/// What clients are told: the advertised listener, with the real port for port 0.
-fn endpoint(config: &BrokerConfig, bound: SocketAddr) -> Endpoint {
-    let advertised = &config.advertised_listeners[0];
-    let host = if advertised.host.is_empty() {
-        bound.ip().to_string()
-    } else {
-        advertised.host.clone()
-    };
-    let port = if advertised.port == 0 {
-        bound.port()
-    } else {
-        advertised.port
-    };
-    Endpoint { host, port }
+/// One shard's budget for requests, bytes.
+fn request_memory(config: &BrokerConfig, shard_count: usize) -> usize {
+    let own = config.shard_request_memory_bytes;
+    let queued = config.queued_max_request_bytes;
+    queued.map_or(own, |all| own.min((all / shard_count).max(1)))
 }

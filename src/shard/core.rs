@@ -10,14 +10,14 @@ use super::error::ShardError;
 use super::fetch::Woken;
 use super::gauges::Probe;
 use super::lifecycle::{Prepared, ServerStart};
-use super::message::{self, Message, Reply, Request, ServerEvent};
+use super::message::{self, Incoming, Message, Reply, Request, ServerEvent};
 use super::peers::{Peers, ReturnAddress};
 use super::plan::ShardPlan;
 use super::replica::Replica;
 use super::watchers::Watchers;
 use crate::batch::Decompressor;
 use crate::config::{BrokerConfig, TopicConfig};
-use crate::io::{Accepted, Notify, OneshotSender, Reactor};
+use crate::io::{Notify, OneshotSender, Reactor};
 use crate::log::LogDirectory;
 use crate::metadata::MetadataImage;
 use crate::metrics::ShardMetrics;
@@ -173,8 +173,8 @@ impl Shard {
     }
 
     /// Gives a connection to a shard, this one included.
-    pub fn hand_over(&self, to: ShardId, accepted: Accepted) {
-        self.core.peers.tell(to, Message::Connection(accepted));
+    pub fn hand_over(&self, to: ShardId, incoming: Incoming) {
+        self.core.peers.tell(to, Message::Connection(incoming));
     }
 
     /// Registers who handles this shard's server events.
@@ -255,10 +255,10 @@ async fn receive_messages(core: Rc<Core>) {
                 let watcher = super::watchers::Watcher { shard: from, fetch };
                 core.watchers.borrow_mut().forget(&watcher);
             }
-            Message::Connection(accepted) => {
+            Message::Connection(incoming) => {
                 let server = core.server.borrow().clone();
                 let server = server.expect("shard 0 accepts when every shard serves");
-                server(ServerEvent::Connection(accepted));
+                server(ServerEvent::Connection(incoming));
             }
             Message::End => {
                 core.has_ended.set(true);
@@ -282,11 +282,12 @@ pub(super) fn handle(core: &Rc<Core>, to: ReplyTo, from: ShardId, request: Reque
         }
         Request::Fetch {
             items,
-            size_max,
+            limits,
             watch,
         } => {
-            super::fetch::start(core, to, items, size_max, watch.map(|fetch| (from, fetch)));
+            super::fetch::start(core, to, items, limits, watch.map(|fetch| (from, fetch)));
         }
+        Request::ReadRanges { items } => super::ranges::start(core, to, items),
         Request::ListOffsets { items } => super::list_offsets::start(core, to, items),
         Request::Controller(request) => super::controller_log::enqueue(core, to, request),
         other => super::lifecycle::start(core, to, other),

@@ -5,6 +5,11 @@ use std::path::Path;
 /// One sentence that says what is wrong and what to do. `Send`: shard 0 reports for all.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum ShardError {
+    #[error(
+        "max.connections.per.ip.overrides names {host}, which has no address: {reason}; correct it \
+         or name the address"
+    )]
+    Overrides { host: String, reason: String },
     #[error("cannot listen on {listener}: {reason}")]
     Listen { listener: String, reason: String },
     /// The log directory cannot be used.

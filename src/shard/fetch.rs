@@ -5,11 +5,13 @@ use std::collections::BTreeSet;
 use std::future::Future;
 use std::rc::Rc;
 
+use bytes::Bytes;
+
 use super::core::{Core, ReplyTo, Shard, handle};
-use super::message::{FetchItem, FetchOutcome, Message, Reply, Request};
+use super::message::{FetchItem, FetchLimits, FetchOutcome, Message, RecordsRange, Reply, Request};
 use super::watchers::Watcher;
 use crate::io::{Notify, Task, oneshot};
-use crate::log::{ReadBatches, ReadOutcome, ReadRequest, ReadSource};
+use crate::log::{COLD_READ_SIZE, ReadBatches, ReadOutcome, ReadRequest, ReadSource};
 use crate::metrics::Counter;
 use crate::types::{ErrorCode, ShardId, TopicIdPartition};
 
@@ -87,7 +89,7 @@ impl Shard {
         &self,
         owner: ShardId,
         items: Vec<FetchItem>,
-        size_max: usize,
+        limits: FetchLimits,
         wait: Option<&FetchWait>,
     ) -> impl Future<Output = Option<Vec<FetchOutcome>>> + use<> {
         let watch = wait.map(|wait| wait.fetch);
@@ -95,7 +97,7 @@ impl Shard {
             owner,
             Request::Fetch {
                 items,
-                size_max,
+                limits,
                 watch,
             },
         );
@@ -129,7 +131,11 @@ impl Core {
 enum Started {
     Done(FetchOutcome),
     /// Fills in the records of the outcome.
-    Cold(FetchOutcome, Task<Result<ReadBatches, ErrorCode>>),
+    Cold(
+        FetchOutcome,
+        TopicIdPartition,
+        Task<Result<ReadBatches, ErrorCode>>,
+    ),
 }
 
 /// Reads the items that this shard owns. What is in memory is answered at once; what is on disk is
@@ -138,7 +144,7 @@ pub(super) fn start(
     core: &Rc<Core>,
     to: ReplyTo,
     items: Vec<FetchItem>,
-    size_max: usize,
+    limits: FetchLimits,
     watch: Option<(ShardId, u64)>,
 ) {
     if let Some((shard, fetch)) = watch {
@@ -147,14 +153,14 @@ pub(super) fn start(
             watchers.watch(Watcher { shard, fetch }, item.partition);
         }
     }
-    let mut left = Some(size_max);
+    let mut left = Left::new(limits);
     let started: Vec<Started> = items
         .iter()
         .map(|item| read_one(core, item, &mut left))
         .collect();
     if started.iter().all(|one| matches!(one, Started::Done(_))) {
         let outcomes = started.into_iter().map(|one| match one {
-            Started::Done(outcome) | Started::Cold(outcome, _) => outcome,
+            Started::Done(outcome) | Started::Cold(outcome, ..) => outcome,
         });
         core.answer(to, Reply::Fetch(outcomes.collect()));
         return;
@@ -165,10 +171,10 @@ pub(super) fn start(
         for one in started {
             outcomes.push(match one {
                 Started::Done(outcome) => outcome,
-                Started::Cold(outcome, reading) => match reading.await {
+                Started::Cold(outcome, partition, reading) => match reading.await {
                     Ok(batches) => {
                         count_bytes(&waiting, &batches);
-                        filled(outcome, batches)
+                        filled(outcome, partition, batches)
                     }
                     Err(error) => FetchOutcome { error, ..outcome },
                 },
@@ -179,8 +185,30 @@ pub(super) fn start(
     core.reactor.spawn(finish).detach();
 }
 
-/// `left` is what the answer may still take; `None` once that is used up by a partition before.
-fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Option<usize>) -> Started {
+/// What the answer may still take.
+struct Left {
+    /// `None` once it is used up by a partition before.
+    size: Option<usize>,
+    taken: usize,
+    cold: Option<usize>,
+}
+
+impl Left {
+    fn new(limits: FetchLimits) -> Left {
+        Left {
+            size: Some(limits.size_max),
+            taken: limits.taken_size_max,
+            cold: Some(limits.cold_size_max),
+        }
+    }
+}
+
+/// Takes from what is left; `None` when nothing is.
+fn spend(left: usize, size: usize) -> Option<usize> {
+    left.checked_sub(size).filter(|&left| left > 0)
+}
+
+fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Left) -> Started {
     let replica = match core.serving(&item.partition) {
         Ok(replica) => replica,
         Err(error) => return Started::Done(FetchOutcome::failed(error)),
@@ -190,7 +218,7 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Option<usize>) -> Star
         return Started::Done(outcome);
     }
     let is_at_end = item.fetch_offset >= outcome.last_stable_offset;
-    let Some(answer_left) = *left else {
+    let Some(answer_left) = left.size else {
         return Started::Done(outcome);
     };
     if is_at_end {
@@ -201,18 +229,25 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Option<usize>) -> Star
         size_max: item.size_max.min(answer_left),
         end_bound: outcome.last_stable_offset,
     };
-    match replica.log().read(request) {
+    match replica.log().read_taking(request, left.taken) {
         Ok(ReadOutcome::Batches(batches)) => {
-            *left = answer_left
-                .checked_sub(batches.size)
-                .filter(|&left| left > 0);
+            left.size = spend(answer_left, batches.size);
             count_bytes(core, &batches);
-            Started::Done(filled(outcome, batches))
+            let outcome = filled(outcome, item.partition, batches);
+            left.taken = left.taken.saturating_sub(outcome.taken_size());
+            Started::Done(outcome)
         }
         Ok(ReadOutcome::Cold) => {
-            *left = answer_left
-                .checked_sub(request.size_max)
-                .filter(|&left| left > 0);
+            let Some(cold_left) = left.cold else {
+                return Started::Done(outcome);
+            };
+            let request = ReadRequest {
+                size_max: request.size_max.min(cold_left),
+                ..request
+            };
+            let expected = request.size_max.min(COLD_READ_SIZE);
+            left.cold = spend(cold_left, expected);
+            left.size = spend(answer_left, expected);
             let log = replica.log().clone();
             let reading = core.reactor.spawn(async move {
                 log.read_cold(request).await.map_err(|error| {
@@ -220,7 +255,7 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Option<usize>) -> Star
                     error.error_code()
                 })
             });
-            Started::Cold(outcome, reading)
+            Started::Cold(outcome, item.partition, reading)
         }
         Err(error) => Started::Done(FetchOutcome {
             error: error.error_code(),
@@ -229,18 +264,27 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Option<usize>) -> Star
     }
 }
 
-fn filled(bounds: FetchOutcome, batches: ReadBatches) -> FetchOutcome {
+fn filled(bounds: FetchOutcome, partition: TopicIdPartition, batches: ReadBatches) -> FetchOutcome {
+    let rest = batches.rest.map(|rest| RecordsRange {
+        partition,
+        offset: rest.offset,
+        end_offset: batches.next_offset,
+        size: rest.size,
+    });
     FetchOutcome {
         is_from_disk: batches.source == ReadSource::Disk,
         records: batches.pieces,
+        rest,
         ..bounds
     }
 }
 
-fn count_bytes(core: &Core, batches: &ReadBatches) {
+/// Which path has served the pieces.
+pub(super) fn count_bytes(core: &Core, batches: &ReadBatches) {
     let counter = match batches.source {
         ReadSource::Memory => Counter::FetchedBytesMemory,
         ReadSource::Disk => Counter::FetchedBytesDirect,
     };
-    core.metrics.add(counter, batches.size as u64);
+    let size: usize = batches.pieces.iter().map(Bytes::len).sum();
+    core.metrics.add(counter, size as u64);
 }

@@ -1,6 +1,5 @@
 //! Start and stop: shard 0 leads, the others follow its requests.
 
-use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -40,7 +39,8 @@ pub struct Opened {
 #[derive(Clone)]
 pub struct ServerStart {
     pub cluster_id: Arc<str>,
-    pub address: SocketAddr,
+    /// What clients are told, for each listener; `None` for one that is not advertised.
+    pub endpoints: Arc<[Option<Endpoint>]>,
 }
 
 impl Shard {
@@ -54,8 +54,9 @@ impl Shard {
     }
 
     /// On shard 0: prepares the log directory, replays the metadata, lets every shard open and
-    /// recover its partitions, and starts the controller.
-    pub async fn open_all(&self, address: SocketAddr) -> Result<Opened, ShardError> {
+    /// recover its partitions, and starts the controller. `endpoints` are those that clients are
+    /// told.
+    pub async fn open_all(&self, endpoints: Vec<Endpoint>) -> Result<Opened, ShardError> {
         let core = &self.core;
         let prepared = startup::prepare(&core.reactor, &core.config).await?;
         let disk = startup::describe(&prepared.facts);
@@ -68,7 +69,7 @@ impl Shard {
         let mut controller = Controller::new(Arc::clone(&core.config));
         log.replay_into(&mut controller).await?;
         let mut driver = ControllerDriver::new(Rc::clone(core), controller, log);
-        register(core, &mut driver, address).await?;
+        register(core, &mut driver, endpoints).await?;
         let image = Arc::new(driver.controller().image().clone());
         core.sweep_directory(&image).await?;
         let partition_count = open_on_all_shards(core, image).await?;
@@ -86,16 +87,10 @@ impl Shard {
     }
 
     /// On shard 0: lets the other shards serve connections, and waits until they do.
-    pub async fn start_servers(&self, cluster_id: &Arc<str>, address: SocketAddr) {
+    pub async fn start_servers(&self, start: &ServerStart) {
         let here = self.core.reactor.shard();
         let others = self.core.shard_ids().filter(|&shard| shard != here);
-        let asked = others.map(|shard| {
-            let start = ServerStart {
-                cluster_id: Arc::clone(cluster_id),
-                address,
-            };
-            self.core.ask(shard, Request::StartServer(start))
-        });
+        let asked = others.map(|shard| self.core.ask(shard, Request::StartServer(start.clone())));
         for started in asked.collect::<Vec<_>>() {
             let _ = started.await;
         }
@@ -251,7 +246,7 @@ fn storage(error: crate::log::LogError) -> ShardError {
 async fn register(
     core: &Rc<Core>,
     driver: &mut ControllerDriver,
-    address: SocketAddr,
+    endpoints: Vec<Endpoint>,
 ) -> Result<(), ShardError> {
     if driver.end_offset() == 0 {
         driver.commit(&bootstrap_records()).await?;
@@ -263,12 +258,7 @@ async fn register(
         node_id: core.config.node_id,
         incarnation_id,
         broker_epoch: driver.end_offset(),
-        endpoints: vec![Endpoint {
-            listener: core.config.listeners[0].name.as_str().into(),
-            host: address.ip().to_string().into(),
-            port: address.port(),
-            security_protocol: 0,
-        }],
+        endpoints,
         rack: None,
     });
     let outcome = driver.controller().handle(core.reactor.now(), request);
@@ -339,6 +329,7 @@ pub(super) fn start(core: &Rc<Core>, to: ReplyTo, request: Request) {
             }
             Request::Produce { .. }
             | Request::Fetch { .. }
+            | Request::ReadRanges { .. }
             | Request::ListOffsets { .. }
             | Request::Controller(_) => panic!("a request that is served elsewhere"),
         };

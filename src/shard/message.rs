@@ -1,5 +1,6 @@
 //! What shards say to each other, and the items of requests for partitions.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ pub(super) enum Message {
         fetch: u64,
     },
     /// A connection for the receiving shard to serve.
-    Connection(Accepted),
+    Connection(Incoming),
     /// The last message: the receiving shard ends.
     End,
 }
@@ -50,8 +51,11 @@ pub(super) enum Request {
     },
     Fetch {
         items: Vec<FetchItem>,
-        size_max: usize,
+        limits: FetchLimits,
         watch: Option<u64>,
+    },
+    ReadRanges {
+        items: Vec<RangeItem>,
     },
     ListOffsets {
         items: Vec<ListOffsetsItem>,
@@ -79,6 +83,7 @@ pub(super) enum Request {
 pub(super) enum Reply {
     Produce(Vec<ProduceOutcome>, StageClock),
     Fetch(Vec<FetchOutcome>),
+    Ranges(Vec<Result<RangeRead, ErrorCode>>),
     ListOffsets(Vec<ListedOffset>),
     Controller(Result<ControllerReply, ErrorCode>),
     /// How many partitions the shard owns.
@@ -95,10 +100,19 @@ pub(super) enum Reply {
     Metrics(Box<Snapshot>),
 }
 
+/// A connection on its way to its shard.
+pub struct Incoming {
+    pub accepted: Accepted,
+    /// Of the client, an IPv4 one as such; the connection is counted for it.
+    pub ip: IpAddr,
+    /// The place in `listeners` of the one that it came by.
+    pub listener: usize,
+}
+
 /// What happens on a shard that its server part must handle.
 pub enum ServerEvent {
     /// A connection that this shard serves from now on.
-    Connection(Accepted),
+    Connection(Incoming),
     /// The broker stops: answer what was read, then tell.
     Drain(OneshotSender<()>),
 }
@@ -123,6 +137,47 @@ pub struct FetchItem {
     pub size_max: usize,
 }
 
+/// What one owner may return for a fetch, bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct FetchLimits {
+    /// Of records in the answer.
+    pub size_max: usize,
+    /// Of records from memory that the answer holds from the start; the others it reads when it
+    /// comes to them.
+    pub taken_size_max: usize,
+    /// Of records that are read from disk, which the answer holds: further partitions that are on
+    /// disk return nothing this time.
+    pub cold_size_max: usize,
+}
+
+/// Whole batches that an answer has promised and does not hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RecordsRange {
+    pub partition: TopicIdPartition,
+    /// Of the first batch.
+    pub offset: Offset,
+    /// Behind the last batch.
+    pub end_offset: Offset,
+    /// Of all batches, bytes; never 0.
+    pub size: usize,
+}
+
+/// A read of the beginning of a range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct RangeItem {
+    pub range: RecordsRange,
+    /// Bytes; a first batch that is larger is still returned.
+    pub size_max: usize,
+}
+
+/// What was read of a range: its first batches.
+#[derive(Clone, Debug)]
+pub struct RangeRead {
+    pub pieces: Vec<Bytes>,
+    pub size: usize,
+    pub next_offset: Offset,
+}
+
 /// What a read of one partition gave.
 #[derive(Clone, Debug)]
 pub struct FetchOutcome {
@@ -135,6 +190,8 @@ pub struct FetchOutcome {
     pub diverging_epoch: Option<DivergingEpoch>,
     /// Whole batches.
     pub records: Vec<Bytes>,
+    /// Whole batches behind `records`.
+    pub rest: Option<RecordsRange>,
     pub is_from_disk: bool,
 }
 
@@ -154,6 +211,7 @@ impl FetchOutcome {
             log_start_offset: -1,
             diverging_epoch: None,
             records: Vec::new(),
+            rest: None,
             is_from_disk: false,
         }
     }
@@ -163,8 +221,13 @@ impl FetchOutcome {
         self.error.is_error() || self.diverging_epoch.is_some()
     }
 
-    /// Bytes of records.
+    /// Bytes of records, those that were not taken too.
     pub fn size_in_bytes(&self) -> usize {
+        self.taken_size() + self.rest.map_or(0, |rest| rest.size)
+    }
+
+    /// Bytes of records that are held.
+    pub fn taken_size(&self) -> usize {
         self.records.iter().map(Bytes::len).sum()
     }
 }

@@ -26,6 +26,7 @@ mod metadata_log;
 mod peers;
 mod plan;
 mod produce;
+mod ranges;
 mod replica;
 mod retention;
 mod startup;
@@ -37,7 +38,8 @@ pub use error::ShardError;
 pub use fetch::FetchWait;
 pub use lifecycle::{Opened, ServerStart};
 pub use message::{
-    FetchItem, FetchOutcome, ListOffsetsItem, ListedOffset, ProduceItem, ServerEvent,
+    FetchItem, FetchLimits, FetchOutcome, Incoming, ListOffsetsItem, ListedOffset, ProduceItem,
+    RangeItem, RangeRead, RecordsRange, ServerEvent,
 };
 pub use plan::ShardPlan;
 pub use replica::ProduceOutcome;

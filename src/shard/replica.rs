@@ -238,6 +238,7 @@ impl Replica {
             log_start_offset: state.log_start_offset,
             diverging_epoch: None,
             records: Vec::new(),
+            rest: None,
             is_from_disk: false,
         };
         if let Some(diverging) = self.divergence(item, &state) {

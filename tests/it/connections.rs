@@ -2,12 +2,13 @@
 
 use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest};
 
-use crate::broker::TestBroker;
+use crate::broker::{TestBroker, directory};
 use crate::eventually;
+use crate::process::{BrokerProcess, start_in_vain};
 use crate::records::batch;
 use crate::topics::{
     FETCH_VERSION, FetchOptions, LONG_WAIT_MS, create, fetch_request, partitions_of, produce,
-    records_of,
+    records_of, works,
 };
 use crate::wire::{Outcome, Wire};
 
@@ -17,16 +18,81 @@ fn answers(wire: &mut Wire) -> bool {
 }
 
 #[test]
-fn one_more_than_max_connections_is_closed_at_once() {
+fn one_more_than_max_connections_waits_until_one_has_gone() {
     let broker = TestBroker::start(&["max.connections=3"]);
     let mut wires = [broker.connect(), broker.connect(), broker.connect()];
     assert!(wires.iter_mut().all(answers));
-    assert_eq!(broker.connect().read(), Outcome::Closed);
+    let mut waiting = broker.connect();
+    let sent = waiting.send(0, &ApiVersionsRequest::default());
     assert!(wires.iter_mut().all(answers), "others were harmed");
-    // Room again when one has gone.
-    let [_gone, ..] = wires;
-    drop(_gone);
-    eventually("a place", || answers(&mut broker.connect()).then_some(()));
+    assert!(!waiting.has_answer(), "a fourth was served");
+    let [gone, ..] = wires;
+    drop(gone);
+    assert!(waiting.try_receive(sent).is_some());
+}
+
+#[test]
+fn one_more_than_an_address_may_have_is_closed_at_once() {
+    let limits = [
+        "max.connections.per.ip=2",
+        "max.connections.per.ip.overrides=127.0.0.7:1, localhost:3",
+    ];
+    let broker = TestBroker::start(&limits);
+    let from = |host: [u8; 4]| Wire::connect_from(host.into(), broker.address());
+    let refused = || broker.info().metrics_address.map(crate::metrics::refused);
+    // Each address has its own.
+    for (host, count) in [
+        ([127, 0, 0, 9], 2),
+        ([127, 0, 0, 7], 1),
+        ([127, 0, 0, 1], 3),
+    ] {
+        let refused_before = refused();
+        let mut wires: Vec<Wire> = (0..count).map(|_| from(host)).collect();
+        assert!(wires.iter_mut().all(answers));
+        assert_eq!(from(host).read(), Outcome::Closed, "{host:?}");
+        assert_eq!(refused(), refused_before.map(|count| count + 1.0));
+        assert!(wires.iter_mut().all(answers), "others were harmed");
+        drop(wires);
+        eventually("a place", || answers(&mut from(host)).then_some(()));
+    }
+}
+
+#[test]
+fn limits_that_let_nobody_in_and_names_without_an_address() {
+    let directory = directory();
+    let in_vain = |settings: &[&str]| start_in_vain(directory.path(), settings, || Ok(()));
+    in_vain(&["max.connections.per.ip=0"]).check(&["max.connections.per.ip", "overrides"]);
+    let overrides = "max.connections.per.ip.overrides=no.such.host.invalid:3";
+    in_vain(&[overrides]).check(&["no.such.host.invalid", "overrides"]);
+    let overrides = "max.connections.per.ip.overrides=localhost";
+    in_vain(&[overrides]).check(&["`localhost`", "name:count"]);
+}
+
+/// Descriptors that a broker gets beyond those that it has.
+const SPARE_DESCRIPTORS: u64 = 10;
+
+#[test]
+fn descriptors_that_run_out_are_survived() {
+    let directory = directory();
+    let broker = BrokerProcess::start(directory.path(), &[]);
+    let mut bystander = broker.connect();
+    works(&mut bystander, "before");
+    let limit = broker.descriptor_count() + SPARE_DESCRIPTORS;
+    broker.limit_descriptors(limit);
+    let crowd: Vec<Wire> = (0..5 * SPARE_DESCRIPTORS)
+        .map(|_| broker.connect())
+        .collect();
+    let is_exhausted = || broker.descriptor_count() + 1 >= limit;
+    eventually("no descriptor is left", || is_exhausted().then_some(()));
+    for _ in 0..10 {
+        assert!(answers(&mut bystander), "who was there is served");
+    }
+    drop(crowd);
+    eventually("newcomers are served", || {
+        answers(&mut broker.connect()).then_some(())
+    });
+    broker.limit_descriptors(4096);
+    works(&mut broker.connect(), "after");
 }
 
 #[test]
@@ -64,4 +130,28 @@ fn thousands_come_and_go() {
         assert!(wires.iter_mut().step_by(2).all(answers));
     }
     assert!(answers(&mut broker.connect()));
+}
+
+/// Memory that an idle connection may cost, bytes.
+const IDLE_SIZE_MAX: usize = 16 << 10;
+
+#[test]
+fn an_idle_connection_costs_little() {
+    const COUNT: usize = 2000;
+    let directory = directory();
+    let broker = BrokerProcess::start(directory.path(), &[]);
+    let fill = || {
+        let mut wires: Vec<Wire> = (0..COUNT).map(|_| broker.connect()).collect();
+        // Each has been used.
+        assert!(wires.iter_mut().all(answers));
+        wires
+    };
+    // What the first ones grow is there for the next.
+    let few: Vec<Wire> = (0..50).map(|_| broker.connect()).collect();
+    drop(few);
+    let before = broker.resident_size();
+    let wires = fill();
+    let each = broker.resident_size().saturating_sub(before) / COUNT;
+    assert!(each <= IDLE_SIZE_MAX, "{each} bytes each");
+    drop(wires);
 }

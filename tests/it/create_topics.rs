@@ -40,7 +40,7 @@ fn topic_names(wire: &mut Wire) -> Vec<String> {
         .collect()
 }
 
-fn delete(wire: &mut Wire, version: i16, topic: &Topic) -> i16 {
+pub(crate) fn delete(wire: &mut Wire, version: i16, topic: &Topic) -> i16 {
     let name = topic_name(&topic.name);
     let request = if version < DELETE_BY_ID_VERSION_MIN {
         DeleteTopicsRequest::default().with_topic_names(vec![name])

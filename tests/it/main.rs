@@ -36,6 +36,7 @@ mod full_disk;
 mod idempotence;
 mod kill;
 mod list_offsets;
+mod listeners;
 mod metadata;
 mod metrics;
 mod pipelining;
@@ -44,6 +45,7 @@ mod produce_errors;
 mod recreate;
 mod restart;
 mod retention;
+mod slow_readers;
 mod startup;
 mod stop;
 

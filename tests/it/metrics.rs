@@ -38,6 +38,12 @@ fn get(address: SocketAddr, path: &str) -> String {
     body
 }
 
+/// Connections that were refused.
+pub(crate) fn refused(pages: SocketAddr) -> f64 {
+    let page = Exposition::parse(&get(pages, "/metrics"));
+    page.sum("ringlog_connections_refused_total", &[])
+}
+
 fn pages_of(broker: &TestBroker) -> SocketAddr {
     broker.info().metrics_address.expect("it has pages")
 }

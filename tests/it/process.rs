@@ -6,6 +6,7 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 
+use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -15,6 +16,9 @@ use crate::wire::Wire;
 
 /// Pages of `/proc/PID/statm`, bytes.
 const PAGE_SIZE: usize = 4096;
+
+/// The limit that a broker may raise its own to.
+const HARD_DESCRIPTORS_MAX: u64 = 4096;
 
 /// A running broker process; killed when dropped.
 pub(crate) struct BrokerProcess {
@@ -102,6 +106,24 @@ impl BrokerProcess {
 
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Descriptors that it has open.
+    pub(crate) fn descriptor_count(&self) -> u64 {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).unwrap();
+        open.count() as u64
+    }
+
+    /// Sets how many descriptors it may have, from now on.
+    pub(crate) fn limit_descriptors(&self, count: u64) {
+        let limit = libc::rlimit {
+            rlim_cur: count,
+            rlim_max: HARD_DESCRIPTORS_MAX,
+        };
+        let pid = i32::try_from(self.child.id()).unwrap();
+        // SAFETY: the new limit is read, the old one is not asked for.
+        let done = unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, &limit, std::ptr::null_mut()) };
+        assert_eq!(done, 0, "{}", std::io::Error::last_os_error());
     }
 
     /// Memory that it has resident, bytes.

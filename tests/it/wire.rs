@@ -2,7 +2,7 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::marker::PhantomData;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 
 use bytes::Bytes;
 use kafka_protocol::protocol::Request;
@@ -10,6 +10,7 @@ use ringlog::protocol::{
     FRAME_PREFIX_SIZE, decode_response, encode_request, response_correlation_id,
     response_frame_size,
 };
+use socket2::{Domain, Socket, Type};
 
 use crate::DEADLINE;
 
@@ -44,6 +45,20 @@ pub(crate) enum Outcome {
 impl Wire {
     pub(crate) fn connect(address: SocketAddr) -> Wire {
         let stream = TcpStream::connect(address).expect("the broker accepts connections");
+        Wire::over(stream)
+    }
+
+    /// Connects from another address of this host: all of 127.0.0.0/8 are.
+    pub(crate) fn connect_from(from: IpAddr, address: SocketAddr) -> Wire {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        socket.bind(&SocketAddr::from((from, 0)).into()).unwrap();
+        socket
+            .connect(&address.into())
+            .expect("the broker accepts connections");
+        Wire::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> Wire {
         stream.set_nodelay(true).unwrap();
         stream.set_read_timeout(Some(DEADLINE)).unwrap();
         stream.set_write_timeout(Some(DEADLINE)).unwrap();

@@ -69,17 +69,23 @@ pub(crate) struct Frames {
 
 impl Frames {
     pub(crate) async fn connect(reactor: &Reactor) -> Frames {
+        let connected = Frames::try_connect(reactor).await;
+        connected.expect("the broker listens")
+    }
+
+    /// [`Frames::connect`] to a broker that may have gone.
+    pub(crate) async fn try_connect(reactor: &Reactor) -> std::io::Result<Frames> {
         let stream = reactor
             .connect(SocketAddr::from(CLIENTS), CONNECT_TIMEOUT)
-            .await;
-        let (reader, writer, closer) = stream.expect("the broker listens").split().unwrap();
-        Frames {
+            .await?;
+        let (reader, writer, closer) = stream.split()?;
+        Ok(Frames {
             reader,
             writer,
             _closer: closer,
             received: BytesMut::new(),
             next_correlation_id: 1,
-        }
+        })
     }
 
     /// The frame of a request, to be sent as the test wants.

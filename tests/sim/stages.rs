@@ -8,12 +8,15 @@ use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreateTopicsRequest};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
-use kafka_protocol::messages::{ApiVersionsRequest, FetchRequest, ProduceRequest, TopicName};
+use kafka_protocol::messages::{
+    ApiVersionsRequest, FetchRequest, MetadataRequest, ProduceRequest, TopicName,
+};
 use kafka_protocol::protocol::StrBytes;
 use ringlog::batch::{BatchBuilder, BatchOptions, NO_TIMESTAMP};
 use ringlog::io::Reactor;
 use ringlog::io::sim::{DiskFault, MachineId, SimOptions, Simulation};
 use ringlog::metadata::owner_shard;
+use ringlog::protocol::{from_uuid, to_uuid};
 use ringlog::types::{ShardId, TopicId};
 
 use crate::frames::{Frames, scrape, start_broker};
@@ -29,24 +32,41 @@ const UNHIT_MAX: f64 = 0.001;
 const REQUEST_COUNT: usize = 10;
 
 const PRODUCE_VERSION: i16 = 13;
-const FETCH_VERSION: i16 = 17;
+pub(crate) const FETCH_VERSION: i16 = 17;
 const CREATE_VERSION: i16 = 7;
+const METADATA_VERSION: i16 = 12;
+
+const TOPIC: &str = "stages";
 
 /// A client with a topic of which one partition is on its connection's shard, one on the other.
-struct Client {
-    frames: Frames,
+pub(crate) struct Client {
+    pub(crate) frames: Frames,
     topic_id: TopicId,
     /// On shard 0, where the first connection is.
-    near: i32,
+    pub(crate) near: i32,
     /// On the other shard, if there is one.
     far: i32,
 }
 
 impl Client {
-    async fn connect(reactor: &Reactor, shard_count: u16) -> Client {
+    pub(crate) async fn connect(reactor: &Reactor, shard_count: u16) -> Client {
         let mut frames = Frames::connect(reactor).await;
-        let created = create(&mut frames, "stages", 8).await;
-        let topic_id = TopicId(created.into_bytes());
+        let topic_id = create(&mut frames, TOPIC, 8).await;
+        Client::over(frames, topic_id, shard_count)
+    }
+
+    /// Another connection to the same topic.
+    pub(crate) async fn connect_again(reactor: &Reactor, shard_count: u16) -> Client {
+        let mut frames = Frames::connect(reactor).await;
+        let request = MetadataRequest::default().with_topics(None);
+        let response = frames.call(METADATA_VERSION, &request).await;
+        let mut topics = response.topics.into_iter();
+        let topic = topics.find(|topic| topic.name.as_ref().is_some_and(|n| n.as_str() == TOPIC));
+        let topic_id = from_uuid(topic.expect("it was created").topic_id);
+        Client::over(frames, topic_id, shard_count)
+    }
+
+    fn over(frames: Frames, topic_id: TopicId, shard_count: u16) -> Client {
         let on = |shard| (0..8).find(|&p| owner_shard(topic_id, p, shard_count) == ShardId(shard));
         Client {
             frames,
@@ -63,7 +83,7 @@ impl Client {
             .with_index(partition)
             .with_records(Some(builder.close()));
         let topic = TopicProduceData::default()
-            .with_topic_id(ringlog::protocol::to_uuid(self.topic_id))
+            .with_topic_id(to_uuid(self.topic_id))
             .with_partition_data(vec![data]);
         ProduceRequest::default()
             .with_acks(-1)
@@ -71,19 +91,19 @@ impl Client {
             .with_topic_data(vec![topic])
     }
 
-    async fn produce(&mut self, partition: i32, size: usize) {
+    pub(crate) async fn produce(&mut self, partition: i32, size: usize) {
         let request = self.produce_request(partition, size);
         let response = self.frames.call(PRODUCE_VERSION, &request).await;
         assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
     }
 
-    fn fetch_request(&self, offset: i64, wait: Duration) -> FetchRequest {
+    pub(crate) fn fetch_request(&self, offset: i64, wait: Duration) -> FetchRequest {
         let partition = FetchPartition::default()
             .with_partition(self.near)
             .with_fetch_offset(offset)
             .with_partition_max_bytes(1 << 20);
         let topic = FetchTopic::default()
-            .with_topic_id(ringlog::protocol::to_uuid(self.topic_id))
+            .with_topic_id(to_uuid(self.topic_id))
             .with_partitions(vec![partition]);
         FetchRequest::default()
             .with_max_wait_ms(wait.as_millis() as i32)
@@ -93,7 +113,7 @@ impl Client {
     }
 }
 
-async fn create(frames: &mut Frames, name: &str, partitions: i32) -> uuid::Uuid {
+async fn create(frames: &mut Frames, name: &str, partitions: i32) -> TopicId {
     let topic = CreatableTopic::default()
         .with_name(TopicName(StrBytes::from_string(name.to_owned())))
         .with_num_partitions(partitions)
@@ -101,7 +121,7 @@ async fn create(frames: &mut Frames, name: &str, partitions: i32) -> uuid::Uuid 
     let request = CreateTopicsRequest::default().with_topics(vec![topic]);
     let response = frames.call(CREATE_VERSION, &request).await;
     assert_eq!(response.topics[0].error_code, 0);
-    response.topics[0].topic_id
+    from_uuid(response.topics[0].topic_id)
 }
 
 /// Lets a client warm a broker up, injects, lets it go on; in the second part exactly these

@@ -32,7 +32,36 @@ pub(super) const KEYS: &[Key] = &[
     Key::broker("max.connections", Kind::Int)
         .default("2147483647")
         .valid(Valid::AtLeast(0))
-        .doc("Connections of the whole broker; one more is closed at once."),
+        .doc("Connections of the whole broker; more wait until one has gone."),
+    Key::broker("max.connections.per.ip", Kind::Int)
+        .default("2147483647")
+        .valid(Valid::AtLeast(0))
+        .doc("Connections from one address; one more is closed at once."),
+    Key::broker("max.connections.per.ip.overrides", Kind::String)
+        .default("")
+        .doc(
+            "Other limits for some addresses or host names, `name:count`, comma separated. Names \
+             are looked up at start.",
+        ),
+    Key::broker("socket.send.buffer.bytes", Kind::Int)
+        .default("-1")
+        .valid(Valid::AtLeast(-1))
+        .doc(
+            "SO_SNDBUF of connections; -1: the kernel adapts it. Kafka's default is 102400, which \
+             holds large answers back.",
+        ),
+    Key::broker("socket.receive.buffer.bytes", Kind::Int)
+        .default("-1")
+        .valid(Valid::AtLeast(-1))
+        .doc("SO_RCVBUF of connections; -1: the kernel adapts it. Kafka's default is 102400."),
+    Key::broker("queued.max.request.bytes", Kind::Long)
+        .default("-1")
+        .doc(
+            "Bytes of requests in flight in the whole broker, beyond which connections are not \
+             read; split evenly over the shards, and never more than \
+             `shard.request.memory.bytes` each. A larger request passes when it is alone. Below 1: \
+             only that limit.",
+        ),
     Key::broker("metrics.listener", Kind::String)
         .own()
         .default("127.0.0.1:9640")

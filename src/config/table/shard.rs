@@ -16,8 +16,16 @@ pub(super) const KEYS: &[Key] = &[
         .default("268435456")
         .valid(Valid::AtLeast(1_048_576))
         .doc(
-            "Memory of one shard for requests and responses in flight; beyond it connections \
+            "Memory of one shard for requests in flight; beyond it connections \
               are not read. Not below `socket.request.max.bytes`.",
+        ),
+    Key::broker("shard.response.memory.bytes", Kind::Long)
+        .own()
+        .default("67108864")
+        .valid(Valid::AtLeast(1_048_576))
+        .doc(
+            "Memory of one shard for records that answers hold: at most 1 MiB a connection, less \
+             when the budget is short, 64 KiB whatever it says.",
         ),
     Key::broker("shard.tail.cache.bytes", Kind::Long)
         .own()

@@ -11,6 +11,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use nix::libc;
+use nix::sys::utsname::uname;
 
 use super::memory::DmaMemory;
 use super::tasks::Tasks;
@@ -142,6 +143,11 @@ impl Handle {
         let host = host.to_owned();
         self.blocking(move || Ok((host.as_str(), port).to_socket_addrs()?.collect()))
             .await
+    }
+
+    pub(in crate::io) fn host_name(&self) -> String {
+        let name = uname().map(|name| name.nodename().to_string_lossy().into_owned());
+        name.unwrap_or_else(|_| "localhost".to_owned())
     }
 
     /// Runs a blocking call on the shard's pool; it runs to its end even when nobody waits.

@@ -11,7 +11,7 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 use super::errors::os_error;
 use super::handle::{Handle, InFlight};
-use crate::io::Notify;
+use crate::io::{Notify, SocketBuffers};
 
 /// Connections that the kernel holds for a listener before it accepts them.
 const LISTEN_BACKLOG: i32 = 1024;
@@ -43,7 +43,11 @@ pub struct UringSocket {
 }
 
 impl Handle {
-    pub(in crate::io) async fn listen(&self, address: SocketAddr) -> Result<UringListener> {
+    pub(in crate::io) async fn listen(
+        &self,
+        address: SocketAddr,
+        buffers: SocketBuffers,
+    ) -> Result<UringListener> {
         self.listeners_closed().await;
         let socket = Socket::new(
             Domain::for_address(address),
@@ -52,6 +56,16 @@ impl Handle {
         )?;
         // Not SO_REUSEPORT: with it a second broker would take half of the first one's connections.
         socket.set_reuse_address(true)?;
+        if address.is_ipv6() {
+            socket.set_only_v6(!address.ip().is_unspecified())?;
+        }
+        // Accepted sockets inherit them; the window that is offered depends on the receiving one.
+        if let Some(size) = buffers.send_size {
+            socket.set_send_buffer_size(size)?;
+        }
+        if let Some(size) = buffers.receive_size {
+            socket.set_recv_buffer_size(size)?;
+        }
         socket.bind(&address.into())?;
         socket.listen(LISTEN_BACKLOG)?;
         let bound = socket.local_addr()?;
@@ -81,12 +95,29 @@ async fn accept_all(listener: glommio::net::TcpListener, accepted: Rc<AcceptQueu
             Ok(stream) => UringSocket::leave_executor(&stream.bind_to_executor()),
             Err(error) => Err(os_error(error)),
         };
+        let has_failed = socket.is_err();
         accepted.queue.borrow_mut().push_back(socket);
         accepted.changed.notify_all();
+        if has_failed {
+            accepted.emptied().await;
+        }
     }
     drop(listener);
     accepted.queue.borrow_mut().clear();
     drop(accepted.closing.take());
+}
+
+impl AcceptQueue {
+    /// Waits until everything was taken: errors are not collected ahead.
+    async fn emptied(&self) {
+        loop {
+            let changed = self.changed.notified();
+            if self.queue.borrow().is_empty() || self.is_closed.get() {
+                return;
+            }
+            changed.await;
+        }
+    }
 }
 
 impl UringListener {
@@ -119,6 +150,10 @@ impl Drop for UringListener {
 }
 
 impl UringSocket {
+    pub(in crate::io) fn peer_address(&self) -> SocketAddr {
+        self.peer
+    }
+
     /// glommio's accepted socket has no owner and shows its descriptor only to an executor; this
     /// takes a second descriptor, the first one closes with glommio's stream.
     fn leave_executor(stream: &glommio::net::TcpStream) -> Result<UringSocket> {

@@ -24,6 +24,7 @@ use socket2::SockRef;
 use super::errors::os_error;
 use super::handle::Handle;
 use super::listener::UringSocket;
+use crate::io::SentBytes;
 
 /// What is read through the stack when a connection has been waited for: most requests fit, and an
 /// idle connection keeps no buffer.
@@ -57,6 +58,7 @@ pub struct UringReader {
 /// The writing half.
 pub struct UringWriter {
     connection: Rc<Connection>,
+    sent: SentBytes,
     /// A send was given up in the middle or failed: what the peer would see next is not a boundary.
     is_broken: bool,
 }
@@ -116,6 +118,7 @@ impl UringStream {
         };
         let writer = UringWriter {
             connection: self.connection,
+            sent: SentBytes::default(),
             is_broken: false,
         };
         Ok((reader, writer, closer))
@@ -270,9 +273,14 @@ impl UringWriter {
                 }
             };
             left.advance(sent);
+            self.sent.add(sent);
             sent_in_turn += sent;
         }
         Poll::Ready(Ok(()))
+    }
+
+    pub(in crate::io) fn sent_bytes(&self) -> SentBytes {
+        self.sent.clone()
     }
 
     pub(in crate::io) fn finish(&mut self) -> Result<()> {

@@ -12,7 +12,7 @@ use proptest::option;
 use proptest::prelude::*;
 
 use crate::protocol::{
-    ApiKey, FetchResponseParts, FetchTopicParts, FetchedPartition, ProduceRequestParts,
+    ApiKey, FetchResponseParts, FetchTopicParts, FetchedPartition, FramePiece, ProduceRequestParts,
     ProduceTopicParts, ProducedPartition, RequestHeader, StrBytes, encode_request, encode_response,
     to_uuid,
 };
@@ -65,7 +65,11 @@ fn fetched_partition() -> impl Strategy<Value = FetchedPartition> {
             let snapshot = SnapshotId::default().with_end_offset(end_offset);
             data = data.with_snapshot_id(snapshot.with_epoch(epoch));
         }
-        FetchedPartition { data, records }
+        FetchedPartition {
+            data,
+            records,
+            gap_size: 0,
+        }
     })
 }
 
@@ -184,9 +188,42 @@ fn holds_all(frame: &[Bytes], records: &[*const u8]) -> bool {
     records.peek().is_none() && frame.iter().all(|piece| !piece.is_empty())
 }
 
+/// The same response with a gap in place of all but the first `kept` pieces of each partition, and
+/// what belongs into the gaps.
+fn with_gaps(parts: &FetchResponseParts, kept: usize) -> (FetchResponseParts, Vec<Bytes>) {
+    let mut parts = parts.clone();
+    let mut left_out = Vec::new();
+    for partition in parts.topics.iter_mut().flat_map(|t| &mut t.partitions) {
+        let kept = kept.min(partition.records.len());
+        let gap = partition.records.split_off(kept).concat();
+        partition.gap_size = gap.len();
+        if !gap.is_empty() {
+            left_out.push(gap.into());
+        }
+    }
+    (parts, left_out)
+}
+
+/// A frame with its gaps filled.
+fn whole(frame: Vec<FramePiece>, gaps: &mut dyn Iterator<Item = Bytes>) -> Vec<Bytes> {
+    let filled = frame.into_iter().map(|piece| match piece {
+        FramePiece::Bytes(bytes) => bytes,
+        FramePiece::Gap { size } => {
+            let gap = gaps.next().expect("something for each gap");
+            assert_eq!(gap.len(), size);
+            gap
+        }
+    });
+    filled.collect()
+}
+
 proptest! {
     #[test]
-    fn fetch_responses_are_the_crates_bytes(parts in fetch_response(), id in any::<i32>()) {
+    fn fetch_responses_are_the_crates_bytes(
+        parts in fetch_response(),
+        id in any::<i32>(),
+        kept in 0..3usize,
+    ) {
         for version in ApiKey::Fetch.row().decoded.iter() {
             let header = RequestHeader {
                 api_key: ApiKey::Fetch,
@@ -194,9 +231,14 @@ proptest! {
                 correlation_id: id,
                 client_id: None,
             };
-            let frame = parts.encode(&header).expect("encodes");
+            let frame = whole(parts.encode(&header).expect("encodes"), &mut std::iter::empty());
             let oracle = encode_response(&header, &crates_fetch_response(&parts, version));
-            prop_assert_eq!(frame.concat(), oracle.expect("encodes"), "version {}", version);
+            let oracle = oracle.expect("encodes");
+            prop_assert_eq!(frame.concat(), oracle.clone(), "version {}", version);
+            let (with_gaps, left_out) = with_gaps(&parts, kept);
+            let gappy = with_gaps.encode(&header).expect("encodes");
+            let filled = whole(gappy, &mut left_out.into_iter());
+            prop_assert_eq!(filled.concat(), oracle, "version {} with gaps", version);
             let partitions = parts.topics.iter().flat_map(|topic| &topic.partitions);
             let records = addresses(partitions.flat_map(|partition| &partition.records));
             prop_assert!(holds_all(&frame, &records), "version {} copied records", version);

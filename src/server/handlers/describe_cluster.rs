@@ -36,14 +36,16 @@ pub(super) fn handle(call: &Call, body: Bytes) -> Result<ReplyFuture, CloseReaso
         return call.reply_now(&response);
     }
     let node = &call.node;
-    let broker = DescribeClusterBroker::default()
-        .with_broker_id(BrokerId(node.config.node_id))
-        .with_host(StrBytes::from_string(node.endpoint.host.clone()))
-        .with_port(i32::from(node.endpoint.port));
+    let brokers = call.endpoint().map(|endpoint| {
+        DescribeClusterBroker::default()
+            .with_broker_id(BrokerId(node.config.node_id))
+            .with_host(StrBytes::from_string(endpoint.host.to_string()))
+            .with_port(i32::from(endpoint.port))
+    });
     let response = DescribeClusterResponse::default()
         .with_endpoint_type(BROKERS)
         .with_cluster_id(StrBytes::from_string(node.cluster_id.to_string()))
         .with_controller_id(BrokerId(node.config.node_id))
-        .with_brokers(vec![broker]);
+        .with_brokers(brokers.into_iter().collect());
     call.reply_now(&response)
 }

@@ -17,14 +17,16 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::future;
 
+use crate::io::Permit;
 use crate::metrics::{Counter, Stage};
 use crate::protocol::messages::FetchRequest;
 use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use crate::protocol::messages::fetch_response::{EpochEndOffset, PartitionData};
 use crate::protocol::{FetchResponseParts, FetchTopicParts, FetchedPartition, from_uuid};
 use crate::purgatory::{DelayedFetch, FetchStep};
+use crate::server::answer::{Answer, WINDOW_SIZE_MAX, grant};
 use crate::server::dispatch::{Call, CloseReason, ReplyFuture, ready};
-use crate::shard::{FetchItem, FetchOutcome, FetchWait};
+use crate::shard::{FetchItem, FetchLimits, FetchOutcome, FetchWait, RecordsRange};
 use crate::types::{ErrorCode, ShardId, TopicId, TopicIdPartition};
 
 /// From this version on topics are named by id.
@@ -39,6 +41,11 @@ const NO_SESSION: i32 = 0;
 /// No preferred read replica.
 const NO_REPLICA: i32 = -1;
 
+/// Bytes of records that an answer holds when it is read: up to [`WINDOW_SIZE_MAX`] of them from
+/// memory, the others from disk, in enough reads at a time to keep a disk busy. Partitions on disk
+/// beyond that come with a later answer.
+const HELD_SIZE_MAX: usize = 4 << 20;
+
 /// The longest wait that is granted, whatever a client asks for.
 const WAIT_TIME_MAX: Duration = Duration::from_secs(600);
 
@@ -46,11 +53,12 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
     let request: FetchRequest = call.decode(body)?;
     if let Some(error) = session_error(&request) {
         let parts = response(error, Vec::new());
-        return Ok(ready(parts.encode(&call.header)?));
+        let frame = parts.encode(&call.header)?;
+        return Ok(ready(Answer::with_ranges(frame, [], None)));
     }
     Ok(Box::pin(async move {
-        let outcomes = read_enough(&call, &request).await?;
-        answer(&call, request, outcomes)
+        let reading = read_enough(&call, &request).await?;
+        answer(&call, request, reading)
     }))
 }
 
@@ -68,13 +76,12 @@ struct Reading {
     outcomes: Vec<FetchOutcome>,
     by_owner: BTreeMap<ShardId, Vec<(usize, FetchItem)>>,
     size_max: usize,
+    /// For the records that the outcomes hold.
+    memory: Option<Permit>,
 }
 
-/// Reads until there are `min_bytes`, an error, or no time left; one outcome a partition.
-async fn read_enough(
-    call: &Call,
-    request: &FetchRequest,
-) -> Result<Vec<FetchOutcome>, CloseReason> {
+/// Reads until there are `min_bytes`, an error, or no time left.
+async fn read_enough(call: &Call, request: &FetchRequest) -> Result<Reading, CloseReason> {
     let (reactor, metrics) = (&call.node.reactor, call.node.shard.metrics());
     let deadline = reactor.now() + wait_time(request);
     let min_bytes = usize::try_from(request.min_bytes).unwrap_or(0);
@@ -89,7 +96,7 @@ async fn read_enough(
         Stage::ReadMemory
     });
     if reading.is_enough(min_bytes) || reactor.now() >= deadline || owners.is_empty() {
-        return Ok(reading.outcomes);
+        return Ok(reading);
     }
     let wait = call.node.shard.fetch_wait();
     let mut delayed = DelayedFetch::new(owners.iter().copied(), min_bytes, deadline);
@@ -98,7 +105,7 @@ async fn read_enough(
         step = match step {
             FetchStep::Respond => {
                 call.lap(Stage::WaitRecords);
-                return Ok(reading.outcomes);
+                return Ok(reading);
             }
             FetchStep::Read(owners) => {
                 let owners: Vec<ShardId> = owners.into_iter().collect();
@@ -143,6 +150,7 @@ impl Reading {
             outcomes: Vec::new(),
             by_owner: BTreeMap::new(),
             size_max: size_max.min(call.node.config.fetch_max_bytes),
+            memory: None,
         };
         for topic in &request.topics {
             let found = find_topic(call, topic, by_id);
@@ -172,8 +180,15 @@ impl Reading {
         owners: &[ShardId],
         wait: Option<&FetchWait>,
     ) -> Result<(), CloseReason> {
-        // The limit is for the whole answer.
-        let size_max = self.size_max / self.by_owner.len().max(1);
+        // The limits are for the whole answer.
+        let owner_count = self.by_owner.len().max(1);
+        let granted = grant(&call.node.response_memory, HELD_SIZE_MAX);
+        let taken_size_max = (granted.size / 2).min(WINDOW_SIZE_MAX);
+        let limits = FetchLimits {
+            size_max: self.size_max / owner_count,
+            taken_size_max: taken_size_max / owner_count,
+            cold_size_max: (granted.size - taken_size_max) / owner_count,
+        };
         let asked: Vec<_> = owners
             .iter()
             .map(|owner| {
@@ -181,7 +196,7 @@ impl Reading {
                     .iter()
                     .map(|(_, item)| item.clone())
                     .collect();
-                (*owner, call.node.shard.fetch(*owner, items, size_max, wait))
+                (*owner, call.node.shard.fetch(*owner, items, limits, wait))
             })
             .collect();
         for (owner, read) in asked {
@@ -189,6 +204,11 @@ impl Reading {
             for ((index, _), outcome) in self.by_owner[&owner].iter().zip(read) {
                 self.outcomes[*index] = outcome;
             }
+        }
+        let taken = self.outcomes.iter().map(FetchOutcome::taken_size).sum();
+        self.memory = granted.permit;
+        if let Some(memory) = &mut self.memory {
+            memory.shrink_to(taken);
         }
         Ok(())
     }
@@ -249,12 +269,10 @@ fn item(
     })
 }
 
-fn answer(
-    call: &Call,
-    request: FetchRequest,
-    outcomes: Vec<FetchOutcome>,
-) -> Result<Vec<Bytes>, CloseReason> {
-    let mut outcomes = outcomes.into_iter();
+fn answer(call: &Call, request: FetchRequest, reading: Reading) -> Result<Answer, CloseReason> {
+    let rests = reading.outcomes.iter().filter_map(|outcome| outcome.rest);
+    let rests: Vec<RecordsRange> = rests.collect();
+    let mut outcomes = reading.outcomes.into_iter();
     let topics = request.topics.into_iter().map(|topic| FetchTopicParts {
         topic_id: from_uuid(topic.topic_id),
         partitions: topic
@@ -268,7 +286,8 @@ fn answer(
         topic: topic.topic.0,
     });
     let parts = response(ErrorCode::None, topics.collect());
-    Ok(parts.encode(&call.header)?)
+    let frame = parts.encode(&call.header)?;
+    Ok(Answer::with_ranges(frame, rests, reading.memory))
 }
 
 fn response(error: ErrorCode, topics: Vec<FetchTopicParts>) -> FetchResponseParts {
@@ -299,6 +318,7 @@ fn fetched(call: &Call, index: i32, outcome: FetchOutcome) -> FetchedPartition {
     }
     FetchedPartition {
         data,
+        gap_size: outcome.rest.map_or(0, |rest| rest.size),
         records: outcome.records,
     }
 }

@@ -22,22 +22,19 @@ const TRANSACTION: i8 = 1;
 pub(super) fn handle(call: &Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
     let request: FindCoordinatorRequest = call.decode(body)?;
     let is_known_type = matches!(request.key_type, GROUP | TRANSACTION);
-    let error = if is_known_type {
-        ErrorCode::None
-    } else {
-        ErrorCode::InvalidRequest
+    let (error, endpoint) = match call.endpoint() {
+        _ if !is_known_type => (ErrorCode::InvalidRequest, None),
+        Some(endpoint) => (ErrorCode::None, Some(endpoint)),
+        None => (ErrorCode::CoordinatorNotAvailable, None),
     };
     call.count_error(error);
-    let (node_id, host, port) = if is_known_type {
-        let endpoint = &call.node.endpoint;
-        let host = StrBytes::from_string(endpoint.host.clone());
-        (
+    let (node_id, host, port) = match endpoint {
+        Some(endpoint) => (
             BrokerId(call.node.config.node_id),
-            host,
+            StrBytes::from_string(endpoint.host.to_string()),
             i32::from(endpoint.port),
-        )
-    } else {
-        (BrokerId(-1), StrBytes::default(), -1)
+        ),
+        None => (BrokerId(-1), StrBytes::default(), -1),
     };
     let message = (!is_known_type)
         .then(|| StrBytes::from_string(format!("unknown coordinator type {}", request.key_type)));

@@ -21,6 +21,11 @@ use crate::protocol::{StrBytes, from_uuid, to_uuid};
 use crate::server::dispatch::{Call, CloseReason, ReplyFuture};
 use crate::types::{ErrorCode, TopicId};
 
+/// From this version on clients know LISTENER_NOT_FOUND.
+const LISTENER_NOT_FOUND_VERSION_MIN: i16 = 6;
+
+const NO_LEADER: BrokerId = BrokerId(-1);
+
 pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
     let request: MetadataRequest = call.decode(body)?;
     Ok(Box::pin(async move {
@@ -33,22 +38,45 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
                 image.topics().map(topic_response).collect()
             }
         };
+        let mut topics: Vec<MetadataResponseTopic> = topics;
+        let mut brokers = Vec::new();
+        let node_id = BrokerId(call.node.config.node_id);
+        match call.endpoint() {
+            Some(endpoint) => brokers.push(
+                MetadataResponseBroker::default()
+                    .with_node_id(node_id)
+                    .with_host(StrBytes::from_string(endpoint.host.to_string()))
+                    .with_port(i32::from(endpoint.port)),
+            ),
+            None => topics.iter_mut().for_each(without_leaders(&call)),
+        }
         for topic in &topics {
             call.count_error(ErrorCode::from_code(topic.error_code));
         }
-        let node = &call.node;
-        let node_id = BrokerId(node.config.node_id);
-        let broker = MetadataResponseBroker::default()
-            .with_node_id(node_id)
-            .with_host(StrBytes::from_string(node.endpoint.host.clone()))
-            .with_port(i32::from(node.endpoint.port));
+        let cluster_id = StrBytes::from_string(call.node.cluster_id.to_string());
         let response = MetadataResponse::default()
-            .with_brokers(vec![broker])
-            .with_cluster_id(Some(StrBytes::from_string(node.cluster_id.to_string())))
+            .with_brokers(brokers)
+            .with_cluster_id(Some(cluster_id))
             .with_controller_id(node_id)
             .with_topics(topics);
         call.finish(&response)
     }))
+}
+
+/// For a client whose listener is not advertised: no partition has a leader that it can reach
+/// (Kafka's `KRaftMetadataCache`).
+fn without_leaders(call: &Call) -> impl Fn(&mut MetadataResponseTopic) + use<> {
+    let error = if call.header.api_version < LISTENER_NOT_FOUND_VERSION_MIN {
+        ErrorCode::LeaderNotAvailable
+    } else {
+        ErrorCode::ListenerNotFound
+    };
+    move |topic| {
+        for partition in &mut topic.partitions {
+            partition.error_code = error.code();
+            partition.leader_id = NO_LEADER;
+        }
+    }
 }
 
 async fn named_topics(

@@ -21,6 +21,7 @@ use crate::protocol::messages::produce_response::{
 };
 use crate::protocol::messages::{ProduceRequest, ProduceResponse};
 use crate::protocol::{StrBytes, from_uuid};
+use crate::server::answer::Answer;
 use crate::server::dispatch::{Call, CloseReason, ReplyFuture};
 use crate::shard::{ProduceItem, ProduceOutcome, TopicView};
 use crate::types::{ErrorCode, TopicIdPartition};
@@ -152,14 +153,14 @@ fn answer(
     call: &Call,
     request: ProduceRequest,
     outcomes: Vec<ProduceOutcome>,
-) -> Result<Vec<Bytes>, CloseReason> {
+) -> Result<Answer, CloseReason> {
     for outcome in &outcomes {
         call.count_error(outcome.error);
     }
     if request.acks == ACKS_NONE {
         return match outcomes.iter().find(|outcome| outcome.error.is_error()) {
             Some(failed) => Err(CloseReason::UnacknowledgedProduce(failed.error.to_string())),
-            None => Ok(Vec::new()),
+            None => Ok(Answer::default()),
         };
     }
     let mut outcomes = outcomes.into_iter();

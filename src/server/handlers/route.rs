@@ -9,6 +9,7 @@ use super::{
 };
 use crate::metrics::Stage;
 use crate::protocol::{ApiKey, decode_request, encode_response};
+use crate::server::answer::Answer;
 use crate::server::dispatch::{Call, CloseReason, ReplyFuture, ready};
 use crate::types::ErrorCode;
 
@@ -51,7 +52,7 @@ impl Call {
     pub(super) fn finish<T: Encodable + HeaderVersion>(
         &self,
         response: &T,
-    ) -> Result<Vec<Bytes>, CloseReason> {
+    ) -> Result<Answer, CloseReason> {
         self.lap(Stage::Handle);
         self.encode(response)
     }
@@ -60,8 +61,8 @@ impl Call {
     pub(super) fn encode<T: Encodable + HeaderVersion>(
         &self,
         response: &T,
-    ) -> Result<Vec<Bytes>, CloseReason> {
-        Ok(vec![encode_response(&self.header, response)?])
+    ) -> Result<Answer, CloseReason> {
+        Ok(encode_response(&self.header, response)?.into())
     }
 
     /// An answer that is known already.

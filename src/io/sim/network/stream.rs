@@ -12,6 +12,7 @@ use bytes::{Bytes, BytesMut};
 use super::super::Handle;
 use super::super::world::SharedWorld;
 use super::state::{EndId, Network};
+use crate::io::SentBytes;
 
 /// Pieces up to this size in all travel as one packet.
 const GATHERED_SIZE_MAX: usize = 16 << 10;
@@ -88,6 +89,10 @@ impl Handle {
         })
     }
 
+    pub(in crate::io) fn host_name(&self) -> String {
+        self.machine().address().to_string()
+    }
+
     pub(in crate::io) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
         let ip = match host {
             "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
@@ -154,6 +159,12 @@ pub struct SimStream {
     peer_address: SocketAddr,
 }
 
+impl SimSocket {
+    pub(in crate::io) fn peer_address(&self) -> Option<SocketAddr> {
+        self.end.world.lock().network.peer_address(self.end.id)
+    }
+}
+
 impl SimStream {
     pub(in crate::io) fn peer_address(&self) -> SocketAddr {
         self.peer_address
@@ -169,7 +180,10 @@ impl SimStream {
             SimReader {
                 end: Rc::clone(&end),
             },
-            SimWriter { end },
+            SimWriter {
+                end,
+                sent: SentBytes::default(),
+            },
             closer,
         )
     }
@@ -200,6 +214,7 @@ impl SimReader {
 /// The writing half.
 pub struct SimWriter {
     end: Rc<EndHandle>,
+    sent: SentBytes,
 }
 
 impl SimWriter {
@@ -222,9 +237,14 @@ impl SimWriter {
                 Network::poll_send(&mut end.world.lock(), end.id, &piece, cx)
             });
             let size = sent.await?;
+            self.sent.add(size);
             piece = piece.split_off(size);
         }
         Ok(())
+    }
+
+    pub(in crate::io) fn sent_bytes(&self) -> SentBytes {
+        self.sent.clone()
     }
 
     pub(in crate::io) fn finish(&mut self) -> Result<()> {
