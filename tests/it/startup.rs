@@ -156,6 +156,27 @@ fn forbid_io_uring() -> std::io::Result<()> {
     Ok(())
 }
 
+/// The profile for containers: valid JSON, each call once, and the calls without which nothing
+/// starts. That it is enough was tried with libseccomp (docs/containers.md).
+#[test]
+fn the_containers_profile_lets_io_uring_through() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tuning/seccomp.json");
+    let profile = std::fs::read_to_string(path).unwrap();
+    let profile: serde_json::Value = serde_json::from_str(&profile).unwrap();
+    assert_eq!(profile["defaultAction"], "SCMP_ACT_ERRNO");
+    let mut allowed = std::collections::BTreeSet::new();
+    for rule in profile["syscalls"].as_array().unwrap() {
+        let is_plain = rule["args"].is_null() && rule["action"] == "SCMP_ACT_ALLOW";
+        for name in rule["names"].as_array().unwrap() {
+            let name = name.as_str().unwrap();
+            assert!(!is_plain || allowed.insert(name), "{name} twice");
+        }
+    }
+    for name in ["io_uring_setup", "io_uring_enter", "io_uring_register", "fdatasync", "flock"] {
+        assert!(allowed.contains(name), "{name} is not allowed");
+    }
+}
+
 #[test]
 fn a_directory_in_memory() {
     let Ok(directory) = tempfile::tempdir_in("/dev/shm") else {
