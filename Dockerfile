@@ -18,9 +18,9 @@ COPY bench bench
 RUN cargo build --release --locked -p ringlog --bin ringlog
 
 FROM debian:bookworm-slim
-RUN groupadd --system --gid 10001 ringlog \
-    && useradd --system --uid 10001 --gid 10001 --home-dir /var/lib/ringlog --shell /usr/sbin/nologin \
-        ringlog \
+RUN groupadd --gid 10001 ringlog \
+    && useradd --uid 10001 --gid 10001 --no-create-home --home-dir /var/lib/ringlog \
+        --shell /usr/sbin/nologin ringlog \
     && install -d -o ringlog -g ringlog -m 0750 /var/lib/ringlog
 COPY --from=build /src/target/release/ringlog /usr/local/bin/ringlog
 USER 10001:10001

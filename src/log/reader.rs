@@ -23,12 +23,9 @@ use crate::types::Offset;
 /// is larger.
 pub const COLD_READ_SIZE: usize = 1 << 20;
 
-/// One read of the disk for a large request, and for a small one.
+/// One read of the disk, at most and at least.
 const READ_SIZE: u64 = COLD_READ_SIZE as u64;
 const SMALL_READ_SIZE: u64 = 128 << 10;
-
-/// Requests from this size on are large.
-const LARGE_REQUEST_SIZE: usize = 256 << 10;
 
 /// Sequential readers of one log whose place is remembered.
 const READ_AHEAD_MAX: usize = 4;
@@ -204,12 +201,9 @@ async fn read_segment(
     }
 }
 
+/// What is returned keeps all that was read: no more than is asked for.
 fn read_size_for(request: &ReadRequest) -> u64 {
-    if request.size_max >= LARGE_REQUEST_SIZE {
-        READ_SIZE
-    } else {
-        SMALL_READ_SIZE
-    }
+    (request.size_max as u64).clamp(SMALL_READ_SIZE, READ_SIZE)
 }
 
 /// What a piece of a segment has for a request.

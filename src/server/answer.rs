@@ -104,15 +104,21 @@ impl Answer {
             }));
         }
         let memory = grant(&node.response_memory, WINDOW_SIZE_MAX);
-        let (size_max, slots) = (memory.size, self.take_slots(memory.size));
+        let slots = self.take_slots(memory.size);
+        let mut left = memory.size;
         let items = slots.iter().filter_map(|slot| match slot {
-            Piece::Range(range) => Some(RangeItem {
-                range: *range,
-                size_max,
-            }),
+            Piece::Range(range) => {
+                let size_max = left.min(range.size);
+                left -= size_max;
+                Some(RangeItem {
+                    range: *range,
+                    size_max,
+                })
+            }
             Piece::Bytes(_) => None,
         });
-        let reads = node.shard.read_ranges(items.collect()).await;
+        let items: Vec<RangeItem> = items.collect();
+        let reads = node.shard.read_ranges(items).await;
         let reads = reads.ok_or(CloseReason::Stopping)?;
         let pieces = self.fill(slots, reads)?;
         Ok(Some(Window {
@@ -132,7 +138,8 @@ impl Answer {
         ready
     }
 
-    /// Pieces whose ranges have up to `size_max` bytes together, the last one perhaps more.
+    /// Pieces whose ranges have up to `size_max` bytes together, the last one perhaps more; none
+    /// begins behind them.
     fn take_slots(&mut self, size_max: usize) -> Vec<Piece> {
         let mut left = size_max;
         let mut slots = Vec::new();
