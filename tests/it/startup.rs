@@ -172,7 +172,13 @@ fn the_containers_profile_lets_io_uring_through() {
             assert!(!is_plain || allowed.insert(name), "{name} twice");
         }
     }
-    for name in ["io_uring_setup", "io_uring_enter", "io_uring_register", "fdatasync", "flock"] {
+    for name in [
+        "io_uring_setup",
+        "io_uring_enter",
+        "io_uring_register",
+        "fdatasync",
+        "flock",
+    ] {
         assert!(allowed.contains(name), "{name} is not allowed");
     }
 }

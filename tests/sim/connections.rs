@@ -102,7 +102,11 @@ fn half_a_request_has_half_a_minute() {
         let closed = Closed::default();
         let mut bystander = Frames::connect(&reactor).await;
         let whole = bystander.frame(0, &ApiVersionsRequest::default());
-        bystander.writer.send(std::slice::from_ref(&whole)).await.unwrap();
+        bystander
+            .writer
+            .send(std::slice::from_ref(&whole))
+            .await
+            .unwrap();
         assert!(bystander.receive_frame().await.is_some());
         let started = reactor.now();
         for (name, size) in [
