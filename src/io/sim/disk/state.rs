@@ -178,7 +178,13 @@ impl DiskState {
             .submitted
             .remove(&id)
             .expect("an operation completes once");
-        let drawn = self.draw_fault(&submitted.operation, &mut conditions);
+        // A flush that fails when nobody is left to note it is a second fault: it is not survived
+        // (docs/durability.md).
+        let is_drawn =
+            !(submitted.is_orphan && submitted.operation.fault() == Some(DiskFault::Flush));
+        let drawn = is_drawn
+            .then(|| self.draw_fault(&submitted.operation, &mut conditions))
+            .flatten();
         let fault = drawn.or(submitted.is_doomed.then_some(DiskFault::Flush));
         let result = match fault {
             Some(fault) => {
