@@ -84,6 +84,12 @@ pub(super) fn zero_if_needed(log: &Rc<LogInner>, segment: &Rc<Segment>) {
     if ahead >= target / 2 || to <= from {
         return;
     }
+    // What the appender has passed is no longer ahead.
+    let passed = segment.zero_reserved.get().saturating_sub(ahead);
+    log.directory.release_zeros(passed);
+    segment
+        .zero_reserved
+        .set(segment.zero_reserved.get() - passed);
     let granted = align_down(log.directory.reserve_zeros(to - from));
     if granted == 0 {
         return;

@@ -5,76 +5,15 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use ringlog::batch::{BatchBuilder, BatchHeader, BatchOptions, HEAD_SIZE};
-use ringlog::io::Reactor;
 use ringlog::io::sim::{MachineId, SimOptions, Simulation};
-use ringlog::log::{
-    BatchToAppend, BrokenRule, DirectoryOptions, Log, LogConfig, LogDirectory, LogError, OpenLog,
-    TailBudget,
-};
-use ringlog::types::{TopicId, TopicPartition};
+use ringlog::log::{BrokenRule, DirectoryOptions, LogError};
 
-const DIRECTORY: &str = "/data";
+use crate::one_log::{append, directory_options, open};
+
 const SEGMENT: &str = "/data/events-0/00000000000000000000.log";
-const VALUE_SIZE: usize = 1_000;
-
-/// What the tests' logs never have more of behind the last flush.
-const UNFLUSHED_BYTES_MAX: u64 = 16 << 10;
 
 /// Longer than checkpoints are apart.
 const CHECKPOINT_WAIT: Duration = Duration::from_secs(12);
-
-async fn open(
-    reactor: &Reactor,
-    broken_rule: Option<BrokenRule>,
-) -> Result<(LogDirectory, Log), LogError> {
-    reactor
-        .disk()
-        .create_dir_all(DIRECTORY.as_ref())
-        .await
-        .unwrap();
-    let options = DirectoryOptions {
-        broken_rule,
-        ..DirectoryOptions::new(DIRECTORY.into(), TailBudget::new(1 << 20))
-    };
-    let directory = LogDirectory::open(reactor, options).await?;
-    let config = LogConfig {
-        flush_before_ack: true,
-        unflushed_bytes_max: UNFLUSHED_BYTES_MAX,
-        ..LogConfig::default()
-    };
-    let (log, _) = Log::open(
-        &directory,
-        OpenLog {
-            partition: TopicPartition::new("events", 0),
-            topic_id: TopicId([7; 16]),
-            config,
-            recovery_point: 0,
-            log_start_offset: 0,
-            on_progress: Rc::new(|_| {}),
-        },
-    )
-    .await?;
-    Ok((directory, log))
-}
-
-/// Appends a batch of one record; its size.
-fn append(log: &Log, now: i64) -> u64 {
-    let mut builder = BatchBuilder::new(BatchOptions::default(), 0);
-    builder.append(now, None, Some(&[b'v'; VALUE_SIZE]), &[]);
-    let bytes = builder.close();
-    let header = BatchHeader::parse(&bytes).unwrap();
-    let base_offset = log.state().log_end_offset;
-    log.state().log_end_offset += 1;
-    log.append(BatchToAppend {
-        head: header.head(base_offset, 0),
-        body: bytes.slice(HEAD_SIZE..),
-        base_offset,
-        last_offset: base_offset,
-        max_timestamp: now,
-    });
-    bytes.len() as u64
-}
 
 /// Appends and flushes `batch_count` batches one by one, then `wait`s and is killed; the size of a
 /// batch.
@@ -84,7 +23,7 @@ fn write_log(sim: &Simulation, batch_count: u64, wait: Duration) -> u64 {
     let process = sim.start(MachineId::FIRST, 1, move |reactor| {
         let told = Rc::clone(&told);
         async move {
-            let (_directory, log) = open(&reactor, None).await.unwrap();
+            let (_directory, log) = open(&reactor, directory_options()).await.unwrap();
             for _ in 0..batch_count {
                 let size = append(&log, reactor.wall_clock());
                 log.flush_all().await.unwrap();
@@ -104,7 +43,11 @@ fn write_log(sim: &Simulation, batch_count: u64, wait: Duration) -> u64 {
 /// Opens the log again: what it says, and the file before and after.
 fn reopen(sim: &Simulation, broken_rule: Option<BrokenRule>) -> Result<i64, LogError> {
     sim.run(MachineId::FIRST, move |reactor| async move {
-        let (_directory, log) = open(&reactor, broken_rule).await?;
+        let options = DirectoryOptions {
+            broken_rule,
+            ..directory_options()
+        };
+        let (_directory, log) = open(&reactor, options).await?;
         let end = log.state().log_end_offset;
         Ok(end)
     })

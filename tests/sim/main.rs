@@ -12,8 +12,10 @@ mod corruption;
 mod exposition;
 mod frames;
 mod log_model;
+mod one_log;
 mod rules;
 mod stages;
+mod zero_ahead;
 
 /// A number from the environment.
 fn from_env(name: &str, default: u64) -> u64 {
