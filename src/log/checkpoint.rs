@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::log::LogInner;
 use super::segment::{Segment, align_down, extension, segment_path};
-use super::{BrokenRule, LogDirectory, LogError};
+use super::{BrokenRule, Landmark, LogDirectory, LogError};
 use crate::io::{File, IoClass, Notify, OpenOptions, Semaphore, WRITE_UNIT};
 use crate::log_state::{OffsetIndexEntry, RecoveryCheckpoint, TimeIndexEntry};
 use crate::types::Offset;
@@ -194,6 +194,9 @@ pub(super) async fn make(log: &Rc<LogInner>) -> Result<(), LogError> {
             .map(|(_, s)| Rc::clone(s))
             .collect()
     };
+    if older.iter().any(|segment| !segment.is_sealed.get()) {
+        log.directory.reached(Landmark::CheckpointDuringRoll);
+    }
     if !log.directory.breaks(BrokenRule::CheckpointsAhead) {
         log.wait_until(|core| core.written_bytes >= bytes).await?;
         log.directory.request_flush(log);

@@ -11,7 +11,7 @@ use super::log::LogInner;
 use super::removal::{self, Removals, Target};
 use super::segment::{LOCK_WAIT_MAX, Segment};
 use super::writer::{self, WRITE_SIZE_MAX};
-use super::{BrokenRule, Log, LogError, TailBudget, checkpoint};
+use super::{BrokenRule, Landmark, Landmarks, Log, LogError, TailBudget, checkpoint};
 use crate::io::{
     DeviceFlush, Disk, DiskFacts, FileSystem, Notify, OpenOptions, Reactor, WriteBuffer,
 };
@@ -52,6 +52,8 @@ pub struct DirectoryOptions {
     pub zero_ahead_bytes_max: u64,
     /// What tests break.
     pub broken_rule: Option<BrokenRule>,
+    /// What simulations count.
+    pub landmarks: Landmarks,
     /// Where the directory's traffic is counted.
     pub metrics: ShardMetrics,
     /// How long the directories of deleted logs stay (`log.segment.delete.delay.ms`: a topic's own
@@ -67,6 +69,7 @@ impl DirectoryOptions {
             write_bytes_in_flight_max: 32 << 20,
             zero_ahead_bytes_max: 1 << 30,
             broken_rule: None,
+            landmarks: Landmarks::default(),
             metrics: ShardMetrics::new(),
             delete_delay: Duration::from_secs(60),
         }
@@ -260,6 +263,10 @@ impl LogDirectory {
     /// Whether a test has this rule broken.
     pub(super) fn breaks(&self, rule: BrokenRule) -> bool {
         self.inner.options.broken_rule == Some(rule)
+    }
+
+    pub(super) fn reached(&self, landmark: Landmark) {
+        self.inner.options.landmarks.reached(landmark);
     }
 
     /// How a file is opened that a log writes: its writes hold off the next process's recovery

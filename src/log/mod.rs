@@ -17,6 +17,7 @@
 //! | where is an offset, a time? | `reader`, `segment_index`, `time_lookup` |
 //! | what need not be kept, and how does it go? | `retention`, `removal` |
 //! | what if the disk fails? | `LogDirectory::fail` (10) |
+//! | what may a simulation break, and count? | `broken_rule`, `landmark` |
 
 mod append_types;
 mod broken_rule;
@@ -25,6 +26,7 @@ mod committer;
 mod config;
 mod directory;
 mod error;
+mod landmark;
 #[allow(
     clippy::module_inception,
     reason = "the type Log has a file of its own"
@@ -52,6 +54,7 @@ pub use broken_rule::BrokenRule;
 pub use config::LogConfig;
 pub use directory::{CheckpointEntry, DirectoryOptions, FLUSH_FAILED_PREFIX, LogDirectory};
 pub use error::LogError;
+pub use landmark::{Landmark, Landmarks};
 pub use log::{Log, OpenLog, RecoveryReport};
 pub use read_types::{ReadBatches, ReadOutcome, ReadRequest, ReadSource, Rest, TimestampOffset};
 pub use reader::COLD_READ_SIZE;

@@ -10,11 +10,11 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
-use super::LogError;
 use super::log::LogInner;
 use super::read_types::{ReadBatches, ReadOutcome, ReadRequest, ReadSource};
 use super::segment::{Segment, extension, segment_path};
 use super::segment_index::SegmentIndex;
+use super::{Landmark, LogError};
 use crate::batch::{BatchHeader, HEADER_SIZE};
 use crate::io::{File, IoClass, OpenOptions, Task};
 use crate::types::Offset;
@@ -84,6 +84,7 @@ pub(super) async fn read_cold(
     log: &Rc<LogInner>,
     request: ReadRequest,
 ) -> Result<ReadBatches, LogError> {
+    log.directory.reached(Landmark::ColdRead);
     let mut search_from = request.offset;
     loop {
         if let ReadOutcome::Batches(batches) = read(log, &request, usize::MAX)? {

@@ -15,7 +15,9 @@ use super::replay::{Rest, ScanStop, SegmentScan};
 use super::segment::{Segment, align_down, align_up, extension, parse_segment_name, segment_path};
 use super::segment_index::SegmentIndex;
 use super::stop::LEADER_EPOCH_CHECKPOINT;
-use super::{BrokenRule, Log, LogDirectory, LogError, OpenLog, RecoveryReport, retention, roll};
+use super::{
+    BrokenRule, Landmark, Log, LogDirectory, LogError, OpenLog, RecoveryReport, retention, roll,
+};
 use crate::io::{File, IoClass, WRITE_UNIT};
 use crate::log_state::{
     CHECKPOINT_SIZE_MAX, LeaderEpochCache, LogState, OffsetIndexEntry, ProducerState,
@@ -95,6 +97,12 @@ pub(super) async fn open(
         }
     };
     let (is_changed, report, path) = (opening.is_changed, opening.report, opening.path);
+    if report.dropped_bytes > 0 {
+        directory.reached(Landmark::TornTail);
+    }
+    if (1..state.log_end_offset).contains(&before.state.log_end_offset) {
+        directory.reached(Landmark::RecoveryBehindCheckpoint);
+    }
     let leftovers = Target::Files(opening.leftovers);
     directory.remove_later(Duration::ZERO, leftovers, Vec::new());
     let log = LogInner::new(directory, options, path, (state, core), checkpoint_file);

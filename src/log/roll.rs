@@ -3,10 +3,11 @@
 
 use std::rc::Rc;
 
+use super::committer::FlushPhase;
 use super::log::LogInner;
 use super::segment::{Segment, extension, segment_path};
 use super::segment_index::NO_TIMESTAMP;
-use super::{AppendPlan, LogError};
+use super::{AppendPlan, Landmark, LogError};
 use crate::metrics::Counter;
 use crate::types::Timestamp;
 
@@ -62,6 +63,10 @@ pub(super) fn roll(log: &Rc<LogInner>, active: &Rc<Segment>, now: Timestamp) -> 
         core.appended_bytes
     };
     log.directory.metrics().increment(Counter::SegmentsRolled);
+    let phase = log.flush_phase.get();
+    if matches!(phase, FlushPhase::Running | FlushPhase::RunningAndWanted) {
+        log.directory.reached(Landmark::RollDuringFlush);
+    }
     let reactor = log.reactor.clone();
     let creating = create(Rc::clone(log), Rc::clone(&segment), snapshot);
     reactor.spawn(report(Rc::clone(log), creating)).detach();

@@ -2,10 +2,11 @@
 
 use std::rc::Rc;
 
+use super::committer::FlushPhase;
 use super::log::LogInner;
 use super::removal::Target;
 use super::segment::{extension, segment_path};
-use super::{LogError, checkpoint, roll};
+use super::{Landmark, LogError, checkpoint, roll};
 
 /// Largest name of a file (Linux).
 const NAME_SIZE_MAX: usize = 255;
@@ -88,6 +89,9 @@ async fn close(log: &Rc<LogInner>) {
 pub(super) async fn delete(log: &Rc<LogInner>) -> Result<(), LogError> {
     log.check_open()?;
     log.is_closed.set(true);
+    if log.flush_phase.get() != FlushPhase::Idle {
+        log.directory.reached(Landmark::DeletionDuringFlush);
+    }
     // What was submitted runs to its end before the names move.
     log.flush_all().await?;
     end_rolls(log).await?;

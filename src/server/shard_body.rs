@@ -17,6 +17,7 @@ use super::monitor::{self, Monitor, SnapshotRequests};
 use super::node::Node;
 use crate::config::BrokerConfig;
 use crate::io::{Listener, Reactor, Semaphore, StopSignal};
+use crate::log::{BrokenRule, Landmarks};
 use crate::metrics::Gauge;
 use crate::shard::{ServerEvent, ServerStart, Shard, ShardError, ShardPlan};
 use crate::types::ShardId;
@@ -53,6 +54,14 @@ impl BrokerPlan {
             stop,
             report,
             snapshot_requests: SnapshotRequests::default(),
+        }
+    }
+
+    /// For simulations alone: a rule of durability that is not kept, and landmarks that are counted.
+    pub fn instrumented(self, broken_rule: Option<BrokenRule>, landmarks: Landmarks) -> BrokerPlan {
+        BrokerPlan {
+            shards: self.shards.instrumented(broken_rule, landmarks),
+            ..self
         }
     }
 

@@ -18,7 +18,7 @@ use super::watchers::Watchers;
 use crate::batch::Decompressor;
 use crate::config::{BrokerConfig, TopicConfig};
 use crate::io::{Notify, OneshotSender, Reactor};
-use crate::log::LogDirectory;
+use crate::log::{BrokenRule, Landmarks, LogDirectory};
 use crate::metadata::MetadataImage;
 use crate::metrics::ShardMetrics;
 use crate::types::{ErrorCode, ProducerId, ShardId, TopicId, TopicIdPartition};
@@ -32,6 +32,8 @@ pub struct Shard {
 pub(super) struct Core {
     pub(super) reactor: Reactor,
     pub(super) config: Arc<BrokerConfig>,
+    pub(super) broken_rule: Option<BrokenRule>,
+    pub(super) landmarks: Landmarks,
     pub(super) peers: Peers,
     pub(super) metrics: ShardMetrics,
     pub(super) image: RefCell<Arc<MetadataImage>>,
@@ -97,6 +99,8 @@ impl Shard {
             core: Rc::new(Core {
                 reactor: reactor.clone(),
                 config: plan.config,
+                broken_rule: plan.broken_rule,
+                landmarks: plan.landmarks,
                 peers: Peers::new(mesh, metrics.clone()),
                 metrics,
                 image: RefCell::new(Arc::new(MetadataImage::default())),

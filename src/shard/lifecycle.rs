@@ -227,6 +227,8 @@ impl Core {
             zero_ahead_bytes_max: ZERO_AHEAD_BYTES_MAX,
             metrics: self.metrics.clone(),
             delete_delay: self.config.log_segment_delete_delay,
+            broken_rule: self.broken_rule,
+            landmarks: self.landmarks.clone(),
             ..DirectoryOptions::new(path, tail_budget)
         };
         let opened = LogDirectory::open(&self.reactor, options)

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::core::Core;
 use super::error::ShardError;
-use crate::log::FLUSH_FAILED_PREFIX;
+use crate::log::{FLUSH_FAILED_PREFIX, Landmark};
 use crate::log_state::decode_partition_metadata;
 use crate::metadata::{CLUSTER_METADATA_TOPIC, MetadataImage};
 use crate::types::{TopicId, TopicIdPartition};
@@ -38,6 +38,7 @@ impl Core {
                 continue;
             }
             if entry.name.ends_with(DELETED_SUFFIX) {
+                self.landmarks.reached(Landmark::DeletionFinishedAtStart);
                 self.log_directory().remove_leftover(directory);
             } else if let Some((topic_id, partition)) = self.identify(&directory, &entry.name).await
                 && image
@@ -52,6 +53,7 @@ impl Core {
                     directory = %entry.name, aside = %aside.display(),
                     "the metadata does not know this partition; its directory is put aside"
                 );
+                self.landmarks.reached(Landmark::StrayDirectory);
                 disk.rename(&directory, &aside).await.map_err(fail)?;
                 renamed = true;
             }
