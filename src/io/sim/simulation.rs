@@ -243,10 +243,15 @@ impl Simulation {
         self.executor
             .drop_tasks(|owner| owner.process == process && owner.shard == shard);
         let mut world = self.world.lock();
+        let now = world.now;
         let entry = world.process(process);
         entry.running_shard_count -= 1;
         if entry.running_shard_count == 0 {
             entry.state = ProcessState::Finished;
+            // What the process has not closed its end does, as that of any process.
+            let machine = entry.machine;
+            world.machine(machine).disk.kill(process, now);
+            Network::kill(&mut world, process, false);
         }
     }
 
