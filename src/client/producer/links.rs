@@ -124,10 +124,15 @@ impl Shared {
     fn opened(&self, node: NodeId, result: Result<Connection, ClientError>) {
         let now = self.reactor.now();
         let mut brokers = self.brokers.borrow_mut();
-        let broker = brokers.get_mut(&node).expect("brokers are never forgotten");
+        // Forgotten: the producer was closed meanwhile.
+        let Some(broker) = brokers.get_mut(&node) else {
+            if let Ok(connection) = result {
+                connection.close(ClientError::Closed);
+            }
+            return;
+        };
         broker.is_opening = false;
         match result {
-            Ok(connection) if self.is_closed.get() => connection.close(ClientError::Closed),
             Ok(connection) => {
                 broker.backoff.reset();
                 broker.connection = Some(connection);
