@@ -2,6 +2,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::error::ShardError;
 use crate::config::BrokerConfig;
@@ -17,6 +18,10 @@ const CLEAN_SHUTDOWN_MARKER: &str = ".kafka_cleanshutdown";
 
 /// A small text file is never larger.
 const TEXT_SIZE_MAX: usize = 64 << 10;
+
+/// How long a start waits for a lock that somebody holds, and how often it looks.
+const LOCK_WAIT_MAX: Duration = Duration::from_secs(2);
+const LOCK_RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// A broker needs at least this much room to start: metadata, first segments, their zeros.
 const FREE_SPACE_MIN: u64 = 16 << 20;
@@ -53,8 +58,7 @@ pub(super) async fn prepare(
         .await
         .map_err(|error| fail(format!("no facts: {error}")))?;
     check_facts(path, &facts)?;
-    let lock = disk
-        .lock_file(&path.join(LOCK_FILE))
+    let lock = lock(reactor, &disk, &path.join(LOCK_FILE))
         .await
         .map_err(|error| match error.kind() {
             ErrorKind::WouldBlock => fail(
@@ -72,6 +76,20 @@ pub(super) async fn prepare(
         facts,
         _lock: lock,
     })
+}
+
+/// Takes the directory's lock. That of a process that was killed may go a little later than the
+/// process: whoever restarts it at once need not try again.
+async fn lock(reactor: &Reactor, disk: &Disk, path: &Path) -> std::io::Result<FileLock> {
+    let deadline = reactor.now() + LOCK_WAIT_MAX;
+    loop {
+        match disk.lock_file(path).await {
+            Err(error) if error.kind() == ErrorKind::WouldBlock && reactor.now() < deadline => {
+                reactor.sleep(LOCK_RETRY_PAUSE).await;
+            }
+            taken => return taken,
+        }
+    }
 }
 
 /// Formats the broker's log directory and nothing else; the cluster id, and whether the directory
@@ -183,11 +201,36 @@ async fn format_directory(
         node_id: config.node_id,
         directory_id: random_id(),
     };
+    sync_ancestors(disk, path).await.map_err(fail)?;
     let text = properties.encode().into_bytes();
     disk.write_file(&path.join(META_PROPERTIES), text)
         .await
         .map_err(|error| fail(format!("{META_PROPERTIES} cannot be written: {error}")))?;
     Ok(properties)
+}
+
+/// Makes the directory's own name durable, and those of the directories above it: any of them may
+/// just have been made. A power cut would take the directory with all that is in it.
+async fn sync_ancestors(disk: &Disk, path: &Path) -> Result<(), String> {
+    for ancestor in path.ancestors().skip(1) {
+        // A relative path ends with an empty one.
+        let ancestor = match ancestor.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => ancestor,
+        };
+        match disk.sync_dir(ancestor).await {
+            Ok(()) => {}
+            // Not ours, and so not made just now.
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+            Err(error) => {
+                let ancestor = ancestor.display();
+                return Err(format!(
+                    "{ancestor}, which it is in, cannot be synced: {error}"
+                ));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Whether there was a marker; it is durably gone before the first append.
