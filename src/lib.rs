@@ -23,7 +23,8 @@
 //! | 4 | [`controller`] | topics, producer ids: requests to metadata records |
 //! | 5 | [`shard`] | the per-core driver that runs the machines' effects |
 //! | 6 | [`server`] | listeners, connections, dispatch, one handler file an API |
-//! | 7 | [`cli`] | the `ringlog` command line |
+//! | 7 | [`sim`] | the whole broker in a simulated world, its clients, the checker |
+//! | 8 | [`cli`] | the `ringlog` command line |
 
 pub mod batch;
 pub mod cli;
@@ -41,4 +42,5 @@ pub mod protocol;
 pub mod purgatory;
 pub mod server;
 pub mod shard;
+pub mod sim;
 pub mod types;

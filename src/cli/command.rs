@@ -9,6 +9,7 @@ use tracing_subscriber::EnvFilter;
 
 use super::consume::{self, ConsumeArgs};
 use super::produce::{self, ProduceArgs};
+use super::sim::{self, SimArgs};
 use super::start::ConfigArgs;
 use super::topic::{self, TopicArgs};
 use super::{format, start};
@@ -33,6 +34,8 @@ enum Command {
     Produce(ProduceArgs),
     /// Print records to standard output
     Consume(ConsumeArgs),
+    /// Play a seed: the whole broker in a simulated world, with every fault
+    Sim(SimArgs),
 }
 
 impl Command {
@@ -40,6 +43,8 @@ impl Command {
     fn log_level(&self) -> &'static str {
         match self {
             Command::Format(_) | Command::Start(_) => "info",
+            // The simulated brokers have every reason to complain.
+            Command::Sim(_) => "off",
             Command::Topic(_) | Command::Produce(_) | Command::Consume(_) => "warn",
         }
     }
@@ -66,6 +71,7 @@ fn run(command: Command) -> Result<()> {
         Command::Topic(args) => topic::run(&args),
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
+        Command::Sim(args) => sim::run(&args),
     }
 }
 

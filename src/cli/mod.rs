@@ -19,6 +19,7 @@ mod output;
 mod produce;
 mod record_format;
 mod session;
+mod sim;
 mod start;
 mod topic;
 

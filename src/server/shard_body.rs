@@ -57,7 +57,7 @@ impl BrokerPlan {
         }
     }
 
-    /// For simulations alone: a rule of durability that is not kept, and landmarks that are counted.
+    /// For simulations alone: a rule of durability that is not kept, landmarks that are counted.
     pub fn instrumented(self, broken_rule: Option<BrokenRule>, landmarks: Landmarks) -> BrokerPlan {
         BrokerPlan {
             shards: self.shards.instrumented(broken_rule, landmarks),

@@ -6,6 +6,7 @@
     reason = "the trace of a failing seed is written to a real file"
 )]
 
+mod broker;
 mod connections;
 mod corruption;
 #[path = "../it/exposition.rs"]

@@ -25,7 +25,8 @@ pub(super) const FLOORS: &[(&str, u8)] = &[
     ("shard", 5),
     ("server", 6),
     ("web", 6),
-    ("cli", 7),
+    ("sim", 7),
+    ("cli", 8),
 ];
 
 fn floor(module: &str) -> Option<u8> {

@@ -231,7 +231,7 @@ fn reactor_name(source: &Source, findings: &mut Vec<Finding>) {
 
 /// Nobody outside `io/` asks which side it runs on; a program and a test choose one.
 fn sides(source: &Source, findings: &mut Vec<Finding>) {
-    let may_choose = ["src/io/", "src/cli/", "src/main.rs"];
+    let may_choose = ["src/io/", "src/sim/", "src/cli/", "src/main.rs"];
     let exempt = may_choose
         .iter()
         .any(|prefix| source.path.starts_with(prefix));

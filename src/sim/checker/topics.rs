@@ -1,0 +1,301 @@
+//! Topics by name and id. A topic that was created is there with all its partitions until somebody
+//! deletes it; one that was deleted never comes back under its id.
+
+use std::collections::BTreeMap;
+
+use super::partition::{PartitionChecker, Survives};
+use super::records::{Guarantee, Record};
+use crate::types::{Offset, PartitionIndex, TopicId};
+
+/// Where a topic is in its life, as far as clients were told.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::sim) enum Lifecycle {
+    Alive,
+    /// A deletion was sent and not answered.
+    Deleting,
+    Deleted,
+}
+
+/// One topic under one id.
+#[derive(Debug)]
+pub(in crate::sim) struct Topic {
+    pub(in crate::sim) name: String,
+    pub(in crate::sim) lifecycle: Lifecycle,
+    /// Class P.
+    pub(in crate::sim) is_power_safe: bool,
+    pub(in crate::sim) partitions: Vec<PartitionChecker>,
+}
+
+/// What one name stands for.
+#[derive(Clone, Debug, Default)]
+struct Name {
+    current: Option<TopicId>,
+    /// Goes up with each creation and deletion.
+    generation: u64,
+    /// A creation was sent and not answered: the topic may turn up.
+    may_appear: bool,
+}
+
+/// A topic as a Metadata answer lists it.
+#[derive(Clone, Debug)]
+pub(in crate::sim) struct TopicListing {
+    pub(in crate::sim) name: String,
+    pub(in crate::sim) topic_id: TopicId,
+    pub(in crate::sim) partition_count: usize,
+}
+
+/// What a client knew when it sent something by name: an answer is told apart by it from one about
+/// an earlier or later topic of that name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::sim) struct NameState {
+    generation: u64,
+    pub(in crate::sim) topic_id: TopicId,
+}
+
+/// All topics that there ever were.
+#[derive(Debug, Default)]
+pub(in crate::sim) struct Topics {
+    by_id: BTreeMap<TopicId, Topic>,
+    names: BTreeMap<String, Name>,
+}
+
+impl Topics {
+    pub(in crate::sim) fn get(&self, topic_id: TopicId) -> Option<&Topic> {
+        self.by_id.get(&topic_id)
+    }
+
+    pub(in crate::sim) fn iter(&self) -> impl Iterator<Item = (TopicId, &Topic)> {
+        self.by_id.iter().map(|(id, topic)| (*id, topic))
+    }
+
+    pub(in crate::sim) fn partitions_mut(&mut self) -> impl Iterator<Item = &mut PartitionChecker> {
+        self.by_id
+            .values_mut()
+            .flat_map(|topic| &mut topic.partitions)
+    }
+
+    pub(in crate::sim) fn partition_mut(
+        &mut self,
+        topic_id: TopicId,
+        partition: PartitionIndex,
+    ) -> Result<&mut PartitionChecker, String> {
+        let topic = self.by_id.get_mut(&topic_id);
+        let topic = topic.ok_or_else(|| format!("there never was a topic {topic_id}"))?;
+        let index = usize::try_from(partition).unwrap_or(usize::MAX);
+        let name = &topic.name;
+        let found = topic.partitions.get_mut(index);
+        found.ok_or_else(|| format!("{name} has no partition {partition}"))
+    }
+
+    /// What a name stands for; `None` when there is no such topic, or nobody knows.
+    pub(in crate::sim) fn state_of(&self, name: &str) -> Option<NameState> {
+        let name = self.names.get(name)?;
+        Some(NameState {
+            generation: name.generation,
+            topic_id: name.current?,
+        })
+    }
+
+    pub(in crate::sim) fn generation(&self, name: &str) -> u64 {
+        self.names.get(name).map_or(0, |name| name.generation)
+    }
+
+    /// A creation of this name is sent.
+    pub(in crate::sim) fn creating(&mut self, name: &str) {
+        self.names.entry(name.to_owned()).or_default().may_appear = true;
+    }
+
+    /// A topic is there: its creation was acknowledged, or it was listed after one that was sent.
+    pub(in crate::sim) fn created(
+        &mut self,
+        listing: &TopicListing,
+        wanted_partition_count: usize,
+        is_power_safe: bool,
+    ) -> Result<(), String> {
+        let TopicListing {
+            name,
+            topic_id,
+            partition_count,
+        } = listing;
+        if *partition_count != wanted_partition_count {
+            return Err(format!(
+                "{name} was created with {wanted_partition_count} partitions and has \
+                 {partition_count}"
+            ));
+        }
+        if self.by_id.contains_key(topic_id) {
+            return Err(format!(
+                "{name} was created under an id of before: {topic_id}"
+            ));
+        }
+        let known = self.names.entry(name.clone()).or_default();
+        if let Some(current) = known.current {
+            return Err(format!("{name} is {topic_id}, it was {current}"));
+        }
+        known.current = Some(*topic_id);
+        known.generation += 1;
+        known.may_appear = false;
+        let partitions = (0..*partition_count).map(|_| PartitionChecker::default());
+        let topic = Topic {
+            name: name.clone(),
+            lifecycle: Lifecycle::Alive,
+            is_power_safe,
+            partitions: partitions.collect(),
+        };
+        self.by_id.insert(*topic_id, topic);
+        Ok(())
+    }
+
+    /// A deletion of this name is sent.
+    pub(in crate::sim) fn deleting(&mut self, name: &str) {
+        let known = self.names.entry(name.to_owned()).or_default();
+        known.generation += 1;
+        if let Some(topic) = known.current.and_then(|id| self.by_id.get_mut(&id)) {
+            topic.lifecycle = Lifecycle::Deleting;
+        }
+    }
+
+    /// A deletion was acknowledged; the id that went.
+    pub(in crate::sim) fn deleted(&mut self, name: &str) -> Option<TopicId> {
+        let known = self.names.entry(name.to_owned()).or_default();
+        known.generation += 1;
+        let topic_id = known.current.take()?;
+        let topic = self
+            .by_id
+            .get_mut(&topic_id)
+            .expect("a name's topic is known");
+        topic.lifecycle = Lifecycle::Deleted;
+        // It takes no more facts, and the world is smaller without its.
+        topic
+            .partitions
+            .iter_mut()
+            .for_each(|p| *p = PartitionChecker::default());
+        Some(topic_id)
+    }
+
+    /// The topics that must be listed by an answer to a request that is sent now.
+    pub(in crate::sim) fn alive(&self) -> Vec<TopicId> {
+        let alive = self
+            .iter()
+            .filter(|(_, topic)| topic.lifecycle == Lifecycle::Alive);
+        alive.map(|(id, _)| id).collect()
+    }
+
+    /// Those that must not be listed.
+    pub(in crate::sim) fn gone(&self) -> Vec<TopicId> {
+        let gone = self
+            .iter()
+            .filter(|(_, topic)| topic.lifecycle == Lifecycle::Deleted);
+        gone.map(|(id, _)| id).collect()
+    }
+
+    /// A list of all topics, and what [`Topics::alive`] and [`Topics::gone`] were when it was asked
+    /// for. Gives the listed ones that are not known yet and may be there.
+    pub(in crate::sim) fn check_list(
+        &self,
+        list: &[TopicListing],
+        alive: &[TopicId],
+        gone: &[TopicId],
+    ) -> Result<Vec<TopicListing>, String> {
+        let mut new = Vec::new();
+        for listing in list {
+            let TopicListing { name, topic_id, .. } = listing;
+            if gone.contains(topic_id) {
+                return Err(format!("{name} ({topic_id}) is back after its deletion"));
+            }
+            match self.by_id.get(topic_id) {
+                Some(topic) => topic.check_listing(listing)?,
+                None if self.names.get(name).is_some_and(|name| name.may_appear) => {
+                    new.push(listing.clone());
+                }
+                None => return Err(format!("{name} ({topic_id}) was never created")),
+            }
+        }
+        for topic_id in alive {
+            let topic = &self.by_id[topic_id];
+            let is_listed = list.iter().any(|listing| listing.topic_id == *topic_id);
+            if topic.lifecycle == Lifecycle::Alive && !is_listed {
+                return Err(format!(
+                    "{} ({topic_id}) is gone, nobody deleted it",
+                    topic.name
+                ));
+            }
+        }
+        Ok(new)
+    }
+
+    /// A record was acknowledged or read under an id.
+    pub(in crate::sim) fn observe(
+        &mut self,
+        topic_id: TopicId,
+        partition: PartitionIndex,
+        offset: Offset,
+        (record, guarantee): (Record, Guarantee),
+        seen: Seen,
+    ) -> Result<(), String> {
+        let survives = self.survives(topic_id, seen);
+        let is_visible = seen != Seen::AcknowledgedByLeader;
+        let topic = self.by_id.get(&topic_id);
+        if topic.is_some_and(|topic| topic.lifecycle == Lifecycle::Deleted) {
+            return Ok(());
+        }
+        let checker = self.partition_mut(topic_id, partition)?;
+        let observed = checker.observe(offset, record, guarantee, survives, is_visible);
+        observed.map_err(|fault| self.named(topic_id, partition, &fault))
+    }
+
+    /// What a fact of this kind survives.
+    pub(in crate::sim) fn survives(&self, topic_id: TopicId, seen: Seen) -> Survives {
+        let is_power_safe = self.by_id.get(&topic_id).is_some_and(|t| t.is_power_safe);
+        match is_power_safe && seen != Seen::AcknowledgedByLeader {
+            true => Survives::PowerCut,
+            false => Survives::Kill,
+        }
+    }
+
+    /// A fault with its partition.
+    pub(in crate::sim) fn named(
+        &self,
+        topic_id: TopicId,
+        partition: PartitionIndex,
+        fault: &str,
+    ) -> String {
+        let topic = self.by_id.get(&topic_id);
+        let (name, class) = match topic {
+            Some(topic) if topic.is_power_safe => (topic.name.as_str(), "class P"),
+            Some(topic) => (topic.name.as_str(), "class K"),
+            None => ("?", "unknown"),
+        };
+        format!("{name}-{partition} ({topic_id}, {class}): {fault}")
+    }
+}
+
+/// How a client came to know where a record is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(in crate::sim) enum Seen {
+    /// acks=1
+    AcknowledgedByLeader,
+    /// acks=all
+    AcknowledgedByAll,
+    Read,
+}
+
+impl Topic {
+    fn check_listing(&self, listing: &TopicListing) -> Result<(), String> {
+        let TopicListing {
+            name,
+            topic_id,
+            partition_count,
+        } = listing;
+        if self.name != *name {
+            return Err(format!("{topic_id} is called {name}, it was {}", self.name));
+        }
+        if self.partitions.len() != *partition_count {
+            return Err(format!(
+                "{name} has {partition_count} partitions, it had {}",
+                self.partitions.len()
+            ));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,224 @@
+//! The administrator: the only one who creates and deletes the planned topics. A call whose fate is
+//! unknown is repeated until it is known.
+
+use super::cast::Cast;
+use crate::client::{Admin, ClientError, OffsetSpec};
+use crate::sim::checker::{Seen, TopicListing};
+use crate::sim::scenario::TopicPlan;
+use crate::sim::tally::State;
+use crate::types::{ErrorCode, TopicId};
+
+/// Longest pause between two calls, ms.
+const PAUSE_MS_MAX: u64 = 25;
+
+pub(super) async fn run(cast: Cast) {
+    let client = cast.connect(cast.options(5)).await;
+    let admin = Administrator {
+        admin: Admin::new(&client),
+        cast,
+    };
+    for plan in admin.cast.ledger.scenario.topics.clone() {
+        admin.create(&plan).await;
+    }
+    while !admin.cast.is_over() {
+        admin.cast.ledger.step();
+        admin.step().await;
+        admin.cast.pause(PAUSE_MS_MAX).await;
+    }
+}
+
+/// Lists all topics and checks the list; used by the administrator and by the last inspection.
+pub(super) async fn list(cast: &Cast, admin: &Admin) -> Result<(), ClientError> {
+    let ledger = &cast.ledger;
+    let (alive, gone) = {
+        let topics = ledger.topics.borrow();
+        (topics.alive(), topics.gone())
+    };
+    cast.note(|| "lists".to_owned());
+    let views = admin.describe_topics(None).await?;
+    cast.note(|| format!("lists {views:?}"));
+    let listings: Vec<_> = views
+        .iter()
+        .filter(|view| !view.error.is_error())
+        .map(|view| TopicListing {
+            name: view.name.to_string(),
+            topic_id: view.topic_id,
+            partition_count: view.partitions.len(),
+        })
+        .collect();
+    let checked = ledger.topics.borrow().check_list(&listings, &alive, &gone);
+    for listing in ledger.check(checked).unwrap_or_default() {
+        appeared(cast, &listing);
+    }
+    Ok(())
+}
+
+/// A topic is there whose creation nobody has acknowledged.
+fn appeared(cast: &Cast, listing: &TopicListing) {
+    let ledger = &cast.ledger;
+    let is_auto = ledger.scenario.auto_topics.contains(&listing.name);
+    ledger.reached(match is_auto {
+        true => State::TopicAutoCreated,
+        false => State::TopicCreated,
+    });
+    created(cast, listing);
+}
+
+fn created(cast: &Cast, listing: &TopicListing) {
+    let ledger = &cast.ledger;
+    let expected = ledger.scenario.expected(&listing.name);
+    let Some((partition_count, is_power_safe)) = expected else {
+        return ledger.violated(format!("{} was never asked for", listing.name));
+    };
+    let mut topics = ledger.topics.borrow_mut();
+    ledger.check(topics.created(listing, partition_count, is_power_safe));
+}
+
+struct Administrator {
+    cast: Cast,
+    admin: Admin,
+}
+
+impl Administrator {
+    async fn step(&self) {
+        let ledger = &self.cast.ledger;
+        let plans = &ledger.scenario.topics;
+        let plan = plans[ledger.below(plans.len() as u64) as usize].clone();
+        let is_alive = ledger.name_state(&plan.name).is_some();
+        match ledger.below(10) {
+            0 if is_alive => {
+                self.delete(&plan.name).await;
+                if !ledger.one_in(4) {
+                    self.cast.pause(PAUSE_MS_MAX).await;
+                    self.create(&plan).await;
+                }
+            }
+            1..=3 => {
+                // It fails when the broker does; the next one tells.
+                let _ = list(&self.cast, &self.admin).await;
+            }
+            4 | 5 if is_alive => self.list_offsets(&plan.name).await,
+            _ if !is_alive => self.create(&plan).await,
+            _ => {}
+        }
+    }
+
+    async fn create(&self, plan: &TopicPlan) {
+        let ledger = &self.cast.ledger;
+        let generation = ledger.topics.borrow().generation(&plan.name);
+        let mut is_unknown = false;
+        while ledger.name_state(&plan.name).is_none() && !self.has_stopped() {
+            ledger.topics.borrow_mut().creating(&plan.name);
+            let topic = plan.new_topic();
+            let called = self.admin.create_topics(&[topic], false).await;
+            let result = called.and_then(|mut results| results.remove(0).result);
+            let name = &plan.name;
+            self.cast.note(|| format!("creates {name}: {result:?}"));
+            let code = result.as_ref().err().and_then(ClientError::code);
+            match result {
+                Ok(topic_id) => self.acknowledged(plan, topic_id),
+                Err(_) if code == Some(ErrorCode::TopicAlreadyExists) => {
+                    if !is_unknown {
+                        let name = &plan.name;
+                        ledger.violated(format!("{name} is there, and nobody has created it"));
+                    }
+                    let _ = list(&self.cast, &self.admin).await;
+                }
+                Err(_) => {
+                    if !std::mem::replace(&mut is_unknown, true) {
+                        ledger.reached(State::CreationUnknown);
+                    }
+                    self.cast.pause(PAUSE_MS_MAX).await;
+                }
+            }
+        }
+        if generation > 0 && ledger.name_state(&plan.name).is_some() {
+            ledger.reached(State::TopicRecreatedUnderLoad);
+        }
+    }
+
+    fn acknowledged(&self, plan: &TopicPlan, topic_id: TopicId) {
+        self.cast.ledger.reached(State::TopicCreated);
+        let listing = TopicListing {
+            name: plan.name.clone(),
+            topic_id,
+            partition_count: plan.partition_count as usize,
+        };
+        created(&self.cast, &listing);
+    }
+
+    async fn delete(&self, name: &str) {
+        let ledger = &self.cast.ledger;
+        ledger.topics.borrow_mut().deleting(name);
+        let mut is_unknown = false;
+        while !self.has_stopped() {
+            let called = self.admin.delete_topics(&[name]).await;
+            let result = called.and_then(|mut results| results.remove(0).result);
+            let code = result.as_ref().err().and_then(ClientError::code);
+            self.cast.note(|| format!("deletes {name}: {result:?}"));
+            let is_gone = code == Some(ErrorCode::UnknownTopicOrPartition);
+            if is_gone && !is_unknown {
+                return ledger.violated(format!("{name} is gone, nobody has deleted it"));
+            }
+            if result.is_ok() || is_gone {
+                ledger.topics.borrow_mut().deleted(name);
+                return ledger.reached(State::TopicDeleted);
+            }
+            if !std::mem::replace(&mut is_unknown, true) {
+                ledger.reached(State::DeletionUnknown);
+            }
+            self.cast.pause(PAUSE_MS_MAX).await;
+        }
+    }
+
+    /// The high watermark of each partition is not below what was seen before; the log begins at 0.
+    async fn list_offsets(&self, name: &str) {
+        let ledger = &self.cast.ledger;
+        let Some(state) = ledger.name_state(name) else {
+            return;
+        };
+        let power_cuts = ledger.power_cut_count.get();
+        let floors: Vec<_> = {
+            let topics = ledger.topics.borrow();
+            let topic = topics.get(state.topic_id).expect("a name's topic is known");
+            let partitions = topic.partitions.iter();
+            partitions.map(|partition| partition.end_floor()).collect()
+        };
+        let specs: Vec<_> = (0..floors.len() as i32)
+            .flat_map(|p| [(p, OffsetSpec::Latest), (p, OffsetSpec::Earliest)])
+            .collect();
+        // One partition an answer: a call names each once.
+        for (&(partition, spec), floor) in specs.iter().zip(floors.iter().flat_map(|f| [f, f])) {
+            let listed = self.admin.list_offsets(name, &[(partition, spec)]).await;
+            let Ok([Some(offset)]) = listed.as_deref() else {
+                return;
+            };
+            let is_comparable = ledger.name_state(name) == Some(state)
+                && ledger.power_cut_count.get() == power_cuts;
+            if !is_comparable {
+                return;
+            }
+            let mut topics = ledger.topics.borrow_mut();
+            let survives = topics.survives(state.topic_id, Seen::Read);
+            let Some(checker) = ledger.check(topics.partition_mut(state.topic_id, partition))
+            else {
+                return;
+            };
+            let checked = match spec {
+                OffsetSpec::Earliest if *offset != 0 => Err(format!(
+                    "the log begins at {offset}, and nothing was deleted"
+                )),
+                OffsetSpec::Latest => checker.observe_end(*offset, *floor, survives),
+                _ => Ok(()),
+            };
+            let named = checked.map_err(|fault| topics.named(state.topic_id, partition, &fault));
+            ledger.check(named);
+        }
+        ledger.reached(State::ListedOffsets);
+    }
+
+    /// Whether going on is of no use: what is wrong is known.
+    fn has_stopped(&self) -> bool {
+        self.cast.ledger.violation().is_some()
+    }
+}

@@ -1,0 +1,66 @@
+//! The last look: every topic that must be there, every partition from its beginning to its end.
+
+use super::admin;
+use super::cast::Cast;
+use crate::client::{Admin, Client, ClientError, FetchOptions, Fetcher, OffsetSpec, StartOffset};
+use crate::sim::checker::Lifecycle;
+use crate::types::{Offset, TopicId};
+
+/// Reads and checks everything, on a world in which nothing fails any more.
+pub(in crate::sim) async fn inspect(cast: Cast) {
+    let client = cast.connect(cast.options(5)).await;
+    if let Err(error) = inspect_all(&cast, &client).await {
+        cast.ledger
+            .violated(format!("nothing fails any more, and yet: {error}"));
+    }
+}
+
+async fn inspect_all(cast: &Cast, client: &Client) -> Result<(), ClientError> {
+    let admin = Admin::new(client);
+    admin::list(cast, &admin).await?;
+    let alive: Vec<(TopicId, String, usize)> = {
+        let topics = cast.ledger.topics.borrow();
+        let alive = topics
+            .iter()
+            .filter(|(_, t)| t.lifecycle == Lifecycle::Alive);
+        alive
+            .map(|(id, topic)| (id, topic.name.clone(), topic.partitions.len()))
+            .collect()
+    };
+    for (topic_id, name, partition_count) in alive {
+        for partition in 0..partition_count as i32 {
+            let listed = admin
+                .list_offsets(&name, &[(partition, OffsetSpec::Latest)])
+                .await?;
+            let end = listed.first().copied().flatten().unwrap_or(-1);
+            read_all(cast, client, topic_id, (&name, partition), end).await?;
+            let mut topics = cast.ledger.topics.borrow_mut();
+            let checked = topics
+                .partition_mut(topic_id, partition)
+                .and_then(|checker| checker.check_end(end));
+            cast.ledger
+                .check(checked.map_err(|fault| topics.named(topic_id, partition, &fault)));
+        }
+    }
+    Ok(())
+}
+
+async fn read_all(
+    cast: &Cast,
+    client: &Client,
+    topic_id: TopicId,
+    (name, partition): (&str, i32),
+    end: Offset,
+) -> Result<(), ClientError> {
+    let fetcher = Fetcher::new(client, FetchOptions::default());
+    fetcher
+        .assign(name, partition, StartOffset::Offset(0))
+        .await?;
+    let mut position = 0;
+    while position < end {
+        let fetched = fetcher.next().await?;
+        cast.ledger.read(topic_id, &fetched);
+        position = fetched.next_offset;
+    }
+    Ok(())
+}

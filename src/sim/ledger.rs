@@ -1,0 +1,217 @@
+//! What the clients write down and the driver reads: it outlives every broker of a seed.
+
+use std::cell::{Cell, RefCell};
+use std::ops::ControlFlow;
+use std::rc::Rc;
+use std::time::Duration;
+
+use super::checker::{Guarantee, NameState, Record, RecordRegistry, Seen, Topics};
+use super::scenario::Scenario;
+use super::tally::{State, Tally};
+use crate::batch::Decompressor;
+use crate::client::{ClientError, FetchedPartition};
+use crate::io::sim::Random;
+use crate::types::{Offset, PartitionIndex, TopicId};
+
+/// Shared by the driver and all clients of a seed, on one thread.
+pub(super) struct Ledger {
+    pub(super) scenario: Scenario,
+    pub(super) topics: RefCell<Topics>,
+    registry: RefCell<RecordRegistry>,
+    random: RefCell<Random>,
+    tally: RefCell<Tally>,
+    decompressor: RefCell<Decompressor>,
+    violation: RefCell<Option<String>>,
+    /// Operations of clients so far.
+    steps: Cell<u64>,
+    /// Clients end as soon as what they have begun is answered.
+    pub(super) is_over: Cell<bool>,
+    /// Clients that have not ended.
+    pub(super) client_count: Cell<usize>,
+    /// Brokers started so far.
+    pub(super) life: Cell<u64>,
+    pub(super) power_cut_count: Cell<u64>,
+    /// What pauses are multiplied by: in a calm life timers of seconds come.
+    pub(super) pace: Cell<u32>,
+    /// A disk has failed since the last power cut: what it gives may be anything.
+    pub(super) is_disk_suspect: Cell<bool>,
+}
+
+impl Ledger {
+    pub(super) fn new(scenario: Scenario, random: Random) -> Rc<Ledger> {
+        Rc::new(Ledger {
+            scenario,
+            topics: RefCell::default(),
+            registry: RefCell::default(),
+            random: RefCell::new(random),
+            tally: RefCell::new(Tally::new()),
+            decompressor: RefCell::new(Decompressor::new()),
+            violation: RefCell::default(),
+            steps: Cell::new(0),
+            is_over: Cell::new(false),
+            client_count: Cell::new(0),
+            life: Cell::new(0),
+            power_cut_count: Cell::new(0),
+            pace: Cell::new(1),
+            is_disk_suspect: Cell::new(false),
+        })
+    }
+
+    pub(super) fn below(&self, bound: u64) -> u64 {
+        self.random.borrow_mut().below(bound)
+    }
+
+    pub(super) fn one_in(&self, count: u64) -> bool {
+        self.below(count) == 0
+    }
+
+    /// A pause of up to so many milliseconds, mostly a short one.
+    pub(super) fn pause(&self, ms_max: u64) -> Duration {
+        let max = match self.below(4) {
+            0 => ms_max,
+            _ => ms_max / 8 + 1,
+        };
+        Duration::from_micros(self.below(max * 1_000)) * self.pace.get()
+    }
+
+    /// One operation of a client.
+    pub(super) fn step(&self) {
+        self.steps.set(self.steps.get() + 1);
+    }
+
+    pub(super) fn steps(&self) -> u64 {
+        self.steps.get()
+    }
+
+    pub(super) fn reached(&self, state: State) {
+        self.tally.borrow_mut().reached(state);
+    }
+
+    pub(super) fn tally(&self) -> Tally {
+        self.tally.borrow().clone()
+    }
+
+    /// What is wrong, if something is: the first that was found.
+    pub(super) fn violation(&self) -> Option<String> {
+        self.violation.borrow().clone()
+    }
+
+    pub(super) fn violated(&self, what: String) {
+        self.violation.borrow_mut().get_or_insert(what);
+    }
+
+    /// Notes what is wrong, if something is.
+    pub(super) fn check<T>(&self, result: Result<T, String>) -> Option<T> {
+        result.map_err(|what| self.violated(what)).ok()
+    }
+
+    pub(super) fn add_producer(&self, guarantee: Guarantee) -> u32 {
+        self.registry.borrow_mut().add_producer(guarantee)
+    }
+
+    pub(super) fn next_record(&self, producer: u32) -> Record {
+        self.registry.borrow_mut().next(producer)
+    }
+
+    /// What a name stands for now.
+    pub(super) fn name_state(&self, name: &str) -> Option<NameState> {
+        self.topics.borrow().state_of(name)
+    }
+
+    /// Records that follow each other from `base_offset` on were acknowledged.
+    pub(super) fn acknowledged(
+        &self,
+        topic_id: TopicId,
+        partition: PartitionIndex,
+        base_offset: Offset,
+        records: &[Record],
+        seen: Seen,
+    ) {
+        for (offset, &record) in (base_offset..).zip(records) {
+            self.observe(topic_id, partition, offset, record, seen);
+        }
+        self.reached(match seen {
+            Seen::AcknowledgedByLeader => State::AcknowledgedByLeader,
+            Seen::AcknowledgedByAll | Seen::Read => State::AcknowledgedByAll,
+        });
+    }
+
+    fn observe(
+        &self,
+        topic_id: TopicId,
+        partition: PartitionIndex,
+        offset: Offset,
+        record: Record,
+        seen: Seen,
+    ) {
+        tracing::debug!(%topic_id, partition, offset, %record, ?seen, "observed");
+        let guarantee = self.registry.borrow().seen(record);
+        let observed = guarantee.and_then(|guarantee| {
+            let mut topics = self.topics.borrow_mut();
+            topics.observe(topic_id, partition, offset, (record, guarantee), seen)
+        });
+        self.check(observed);
+    }
+
+    /// Batches that a fetch brought: offsets without gaps, records that were sent.
+    pub(super) fn read(&self, topic_id: TopicId, fetched: &FetchedPartition) {
+        let partition = fetched.partition;
+        let mut expected = fetched.fetch_offset;
+        let read = {
+            let mut decompressor = self.decompressor.borrow_mut();
+            fetched.for_each_record(&mut decompressor, |record| {
+                let result = if record.offset == expected {
+                    Record::of_value(record.value.unwrap_or_default())
+                } else {
+                    Err(format!("offset {} follows {}", record.offset, expected - 1))
+                };
+                expected = record.offset + 1;
+                match result {
+                    Ok(sent) => {
+                        self.observe(topic_id, partition, record.offset, sent, Seen::Read);
+                        ControlFlow::Continue(())
+                    }
+                    Err(fault) => {
+                        let topics = self.topics.borrow();
+                        self.violated(topics.named(topic_id, partition, &fault));
+                        ControlFlow::Break(())
+                    }
+                }
+            })
+        };
+        if let Err(error) = read {
+            self.refused_read(&error);
+        } else if expected != fetched.next_offset && self.violation().is_none() {
+            let fault = format!(
+                "records end at {expected}, batches at {}",
+                fetched.next_offset
+            );
+            self.violated(self.topics.borrow().named(topic_id, partition, &fault));
+        }
+    }
+
+    /// A reader has got something that is no sound batch.
+    pub(super) fn refused_read(&self, error: &ClientError) {
+        if !self.is_disk_suspect.get() {
+            self.violated(error.to_string());
+        }
+    }
+
+    /// The machine of the broker has lost its power, and no client has an answer left from before.
+    pub(super) fn power_cut(&self) {
+        self.power_cut_count.set(self.power_cut_count.get() + 1);
+        self.is_disk_suspect.set(false);
+        let mut topics = self.topics.borrow_mut();
+        topics
+            .partitions_mut()
+            .for_each(|partition| partition.power_cut());
+    }
+
+    /// A broker serves what it has found.
+    pub(super) fn opened(&self) {
+        let mut topics = self.topics.borrow_mut();
+        topics
+            .partitions_mut()
+            .for_each(|partition| partition.opened());
+    }
+}
