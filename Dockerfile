@@ -9,6 +9,10 @@
 # Why each option: docs/containers.md, which also says what of this has been run and what has not.
 
 FROM rust:1.95.0-slim-bookworm AS build
+# The image has a C compiler; the build of glommio calls git.
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends git \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # What rust-toolchain.toml would add (rustfmt, clippy) is not needed here.
 ENV RUSTUP_TOOLCHAIN=1.95.0
