@@ -138,6 +138,11 @@ impl CheckpointFile {
         }
     }
 
+    /// Number of the next checkpoint.
+    pub(super) fn next_number(&self) -> u64 {
+        self.number.get() + 1
+    }
+
     pub(super) fn recovery_point(&self) -> Offset {
         self.recovery_point.get()
     }
@@ -241,7 +246,7 @@ fn capture(log: &LogInner) -> (RecoveryCheckpoint, Rc<Segment>, u64) {
     );
     state.epochs.truncate_from_start(state.log_start_offset);
     let checkpoint = RecoveryCheckpoint {
-        number: log.checkpoint.number.get() + 1,
+        number: log.checkpoint.next_number(),
         state,
         segment_base_offset: segment.base_offset,
         segment_position: segment.size.get(),
@@ -335,7 +340,11 @@ async fn append_to_index(
 }
 
 /// Writes the next slot and makes it durable; from then on it counts.
-async fn write_slot(log: &Rc<LogInner>, checkpoint: &RecoveryCheckpoint) -> Result<(), LogError> {
+/// The caller has the turn ([`CheckpointFile::pause`]).
+pub(super) async fn write_slot(
+    log: &Rc<LogInner>,
+    checkpoint: &RecoveryCheckpoint,
+) -> Result<(), LogError> {
     let own = &log.checkpoint;
     let path = log.path.join(CHECKPOINT_FILE);
     let failed = |error| LogError::io(&path, error);
@@ -361,6 +370,8 @@ async fn write_slot(log: &Rc<LogInner>, checkpoint: &RecoveryCheckpoint) -> Resu
             file.sync_data().await
         };
         flushed.map_err(|error| LogError::flush(&path, error))?;
+        // Another flush may have failed in the meantime: what this one has kept is not known.
+        log.directory.failure().map_or(Ok(()), Err)?;
         own.next_slot.set(1 - slot);
     }
     own.number.set(checkpoint.number);

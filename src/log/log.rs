@@ -68,6 +68,8 @@ pub(super) struct LogInner {
     pub(super) flush_phase: Cell<FlushPhase>,
     pub(super) flush_timer_armed: Cell<bool>,
     pub(super) is_closed: Cell<bool>,
+    /// Its end is being taken back: nothing may be appended.
+    pub(super) is_truncating: Cell<bool>,
     /// Serialises opening, renaming and removing of names within the log's directory.
     pub(super) names: Semaphore,
     /// Rolls and seals run one after the other.
@@ -158,6 +160,7 @@ impl LogInner {
             flush_phase: Cell::new(FlushPhase::Idle),
             flush_timer_armed: Cell::new(false),
             is_closed: Cell::new(false),
+            is_truncating: Cell::new(false),
             names: Semaphore::new(1),
             sealing: Semaphore::new(1),
             checkpoint,
@@ -267,6 +270,11 @@ impl Log {
             return;
         }
         let inner = &self.inner;
+        assert!(
+            !inner.is_truncating.get(),
+            "{} is being truncated",
+            inner.partition
+        );
         let mut core = inner.core.borrow_mut();
         let active = Rc::clone(core.active());
         assert_eq!(
@@ -402,6 +410,15 @@ impl Log {
     /// renamed to `.deleted` and go after `file.delete.delay.ms`. Reads under way end well.
     pub async fn drop_old_segments(&self) -> Result<usize, LogError> {
         super::retention::drop_old_segments(&self.inner).await
+    }
+
+    /// Takes back the batch that contains `offset` and all behind it; gives the log's new end,
+    /// which is durable. [`LogError::OffsetOutOfRange`] below the log's start.
+    ///
+    /// Nothing may be appended until it returns. Readers get what is before the cut. The producers
+    /// are those of the newest snapshot and of what is behind it.
+    pub async fn truncate_to(&self, offset: Offset) -> Result<Offset, LogError> {
+        super::truncation::truncate_to(&self.inner, offset).await
     }
 
     /// Clean stop of this log: everything written and flushed, the active segment cut to its size,

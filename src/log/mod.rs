@@ -16,6 +16,7 @@
 //! | what happens at start? | `recovery` (4, 7, 8), `replay` |
 //! | where is an offset, a time? | `reader`, `segment_index`, `time_lookup` |
 //! | what need not be kept, and how does it go? | `retention`, `removal` |
+//! | how is its end taken back? | `truncation` (7) |
 //! | what if the disk fails? | `LogDirectory::fail` (10) |
 //! | what may a simulation break, and count? | `broken_rule`, `landmark` |
 
@@ -46,6 +47,7 @@ mod tail;
 #[cfg(test)]
 mod tests;
 mod time_lookup;
+mod truncation;
 mod writer;
 mod zero_ahead;
 

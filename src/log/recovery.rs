@@ -334,6 +334,8 @@ impl Opening<'_> {
             .log_start_offset
             .max(self.options.log_start_offset)
             .min(state.log_end_offset);
+        // The scan may have begun before the start.
+        state.epochs.truncate_from_start(state.log_start_offset);
         let mut core = Core::new(segments, state.log_end_offset);
         core.partial_unit = self.partial_unit(&active).await?;
         Ok((state, core))
@@ -408,6 +410,7 @@ impl Opening<'_> {
             file: &file,
             path: &path,
             size: file.size(),
+            end_offset: Offset::MAX,
             index_interval_bytes: self.options.config.index_interval_bytes,
         };
         let mut index = scan
@@ -489,6 +492,7 @@ impl Opening<'_> {
                 file: &file,
                 path: &path,
                 size: file.size(),
+                end_offset: Offset::MAX,
                 index_interval_bytes: self.options.config.index_interval_bytes,
             };
             let later_rest = later_scan.examine_rest(0, end).await?;

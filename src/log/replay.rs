@@ -46,6 +46,8 @@ pub(super) struct SegmentScan<'a> {
     pub(super) path: &'a Path,
     /// Bytes of the file.
     pub(super) size: u64,
+    /// The scan ends before the batch that contains this offset.
+    pub(super) end_offset: Offset,
     pub(super) index_interval_bytes: u64,
 }
 
@@ -72,6 +74,10 @@ impl SegmentScan<'_> {
             for batch in batches.by_ref() {
                 if let Some(fault) = discontinuity(&batch, expected, state) {
                     let position = start;
+                    return Ok(ScanStop { position, fault });
+                }
+                if batch.last_offset() >= self.end_offset {
+                    let (position, fault) = (start, String::new());
                     return Ok(ScanStop { position, fault });
                 }
                 let size = batch.size_in_bytes() as u64;

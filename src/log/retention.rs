@@ -37,6 +37,9 @@ pub(super) async fn apply(
         return Ok(false);
     };
     log.check_open()?;
+    if log.is_truncating.get() || *end > log.state.borrow().log_end_offset {
+        return Ok(false);
+    }
     let active = Rc::clone(log.core.borrow().active());
     if Rc::ptr_eq(last, &active) {
         if active.end_offset.get() != *end {

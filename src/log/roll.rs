@@ -137,16 +137,7 @@ async fn seal(
 /// Cuts a wholly written segment to its logical size.
 pub(super) async fn finish_file(log: &LogInner, segment: &Segment) -> Result<(), LogError> {
     assert!(segment.is_all_written(), "only what is written is cut");
-    loop {
-        let changed = segment.changed.notified();
-        if segment.zeroing.get().is_none() {
-            break;
-        }
-        if let Some(failure) = log.directory.failure() {
-            return Err(failure);
-        }
-        changed.await;
-    }
+    segment.not_zeroing(log).await?;
     super::zero_ahead::release(log, segment);
     let file = segment
         .open_file()

@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use super::LogError;
+use super::log::LogInner;
 use super::segment_index::SegmentIndex;
 use crate::io::{File, Notify, WRITE_UNIT};
 use crate::types::{Offset, Timestamp};
@@ -193,6 +195,18 @@ impl Segment {
     pub(super) fn lease(self: &Rc<Segment>) -> ReadLease {
         self.reader_count.set(self.reader_count.get() + 1);
         ReadLease(Rc::clone(self))
+    }
+
+    /// Waits until nothing of it is being zeroed.
+    pub(super) async fn not_zeroing(&self, log: &LogInner) -> Result<(), LogError> {
+        loop {
+            let changed = self.changed.notified();
+            if self.zeroing.get().is_none() {
+                return Ok(());
+            }
+            log.directory.failure().map_or(Ok(()), Err)?;
+            changed.await;
+        }
     }
 
     /// Nobody finds the segment any more; reads under way go on.

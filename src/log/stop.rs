@@ -36,7 +36,7 @@ pub(super) async fn stop(log: &Rc<LogInner>) -> Result<(), LogError> {
 }
 
 /// Waits until the rolls under way have made and sealed their segments.
-async fn end_rolls(log: &LogInner) -> Result<(), LogError> {
+pub(super) async fn end_rolls(log: &LogInner) -> Result<(), LogError> {
     let segments: Vec<_> = log.core.borrow().segments.values().cloned().collect();
     for segment in segments {
         let is_active = Rc::ptr_eq(&segment, log.core.borrow().active());

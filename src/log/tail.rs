@@ -72,6 +72,8 @@ impl CachedBatch {
 #[derive(Default)]
 pub(super) struct Tail {
     batches: VecDeque<CachedBatch>,
+    /// Batches that were taken back and that the budget still counts, all before the others.
+    forgotten_count: usize,
     first_number: u64,
     chunk: BytesMut,
 }
@@ -105,9 +107,18 @@ impl Tail {
     }
 
     fn evict_front(&mut self) {
-        if self.batches.pop_front().is_some() {
+        if self.forgotten_count > 0 {
+            self.forgotten_count -= 1;
+        } else if self.batches.pop_front().is_some() {
             self.first_number += 1;
         }
+    }
+
+    /// Drops all batches, which are written; the next one gets the number that it would have got.
+    pub(super) fn forget_all(&mut self) {
+        self.forgotten_count += self.batches.len();
+        self.first_number += self.batches.len() as u64;
+        self.batches.clear();
     }
 
     /// Whether the batch that contains `offset`, an offset of the log, is here.

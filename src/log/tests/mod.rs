@@ -1,14 +1,16 @@
 //! Logs on the simulated disk: batches in and out, files looked at.
 
 mod retention;
+mod truncation;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::*;
-use crate::batch::{BatchBuilder, BatchHeader, BatchOptions, HEAD_SIZE};
+use crate::batch::{BatchBuilder, BatchHeader, BatchOptions, HEAD_SIZE, Producer};
 use crate::io::Reactor;
 use crate::io::sim::{MachineId, SimOptions, Simulation};
+use crate::log_state::ProducerBatch;
 use crate::types::{LeaderEpoch, Offset, Timestamp, TopicId, TopicPartition};
 
 const DIRECTORY: &str = "/data";
@@ -61,7 +63,31 @@ async fn open(reactor: &Reactor, config: LogConfig) -> (LogDirectory, Log) {
 
 /// Appends a batch of one record; `now` is when it happens, the record's time is given.
 fn append_at(log: &Log, epoch: LeaderEpoch, timestamp: Timestamp, now: Timestamp) -> Offset {
-    let mut builder = BatchBuilder::new(BatchOptions::default(), 0);
+    append_batch(log, BatchOptions::default(), epoch, (timestamp, now))
+}
+
+/// Appends a batch of one record of a producer.
+fn append_of(reactor: &Reactor, log: &Log, producer: ProducerBatch) {
+    let options = BatchOptions {
+        producer: Some(Producer {
+            id: producer.producer_id,
+            epoch: producer.producer_epoch,
+            base_sequence: producer.base_sequence,
+        }),
+        ..BatchOptions::default()
+    };
+    let now = reactor.wall_clock();
+    let offset = append_batch(log, options, 0, (now, now));
+    log.state().producers.apply(&producer, offset, now);
+}
+
+fn append_batch(
+    log: &Log,
+    options: BatchOptions,
+    epoch: LeaderEpoch,
+    (timestamp, now): (Timestamp, Timestamp),
+) -> Offset {
+    let mut builder = BatchBuilder::new(options, 0);
     builder.append(timestamp, None, Some(VALUE), &[]);
     let bytes = builder.close();
     let header = BatchHeader::parse(&bytes).unwrap();

@@ -140,7 +140,7 @@ impl Actor {
     }
 
     async fn step(&self) -> Result<(), LogError> {
-        match self.shared.below(18) {
+        match self.shared.below(20) {
             0..=6 => {
                 for _ in 0..=self.shared.below(6) {
                     self.append();
@@ -152,8 +152,9 @@ impl Actor {
             12 => self.log.flush_all().await?,
             13 => self.retain().await?,
             14 => self.raise_log_start().await?,
-            15 if self.shared.below(2) == 0 => self.log.set_config(self.shared.config.clone()),
-            15 => {
+            15 => self.truncate().await?,
+            16 if self.shared.below(2) == 0 => self.log.set_config(self.shared.config.clone()),
+            16 => {
                 let wait = Duration::from_millis(self.shared.below(2_500));
                 self.reactor.sleep(wait).await;
             }
@@ -205,6 +206,32 @@ impl Actor {
         self.shared.model.borrow_mut().start_may_move(offset);
         self.log.raise_log_start(offset).await?;
         self.shared.model.borrow_mut().start_is_durable(offset);
+        Ok(())
+    }
+
+    /// As a follower does it whose leader has less.
+    async fn truncate(&self) -> Result<(), LogError> {
+        let retention = self.retention.borrow_mut().take();
+        if let Some(running) = retention {
+            running.await?;
+        }
+        let start = self.log.state().log_start_offset;
+        let cuts = self.shared.model.borrow().cuts(start);
+        if cuts.is_empty() || self.shared.below(3) > 0 {
+            return Ok(());
+        }
+        // Mostly near the end.
+        let back = self.shared.below(cuts.len() as u64);
+        let back = 1 + self.shared.below(back + 1) as usize;
+        let base_offset = cuts[cuts.len() - back];
+        self.shared.model.borrow_mut().truncating(base_offset);
+        let end = self.log.truncate_to(base_offset).await?;
+        let mut model = self.shared.model.borrow_mut();
+        model.truncated(end);
+        let state = self.log.state();
+        assert_eq!(state.log_end_offset, end);
+        assert_eq!(state.epochs, model.epochs(start), "the leader epochs");
+        model.check_producers(&state.producers);
         Ok(())
     }
 
@@ -325,6 +352,9 @@ impl Actor {
             other.base_offset > batch.base_offset && other_producer.producer_id == retry.producer_id
         };
         let later: Vec<_> = of_producers.iter().filter(later).collect();
+        if model.was_truncated && !later.is_empty() {
+            return;
+        }
         let is_fenced = later
             .iter()
             .any(|other| other.producer.expect("filtered").producer_epoch > retry.producer_epoch);
@@ -416,7 +446,7 @@ impl Actor {
         {
             let model = self.shared.model.borrow();
             let state = self.log.state();
-            assert_eq!(state.producers, model.producers(), "the producers");
+            model.check_producers(&state.producers);
             assert_eq!(state.epochs, model.epochs(start), "the leader epochs");
             assert_eq!(self.log.written_end(), end);
             assert_eq!(self.log.durable_end(), end);

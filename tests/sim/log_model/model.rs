@@ -40,6 +40,10 @@ pub(super) struct Model {
     /// Where the log's start is at least, whatever happens, and at most.
     start_min: Offset,
     start_max: Offset,
+    /// The log is being truncated to here: nothing behind is promised any more.
+    truncating_to: Option<Offset>,
+    /// It was truncated: of the producers less is known.
+    pub(super) was_truncated: bool,
     /// A process has opened it since the last loss.
     is_open: bool,
     /// A write or flush has failed: only what is durable is promised.
@@ -74,8 +78,53 @@ impl Model {
             progress.durable_end >= self.durable_end,
             "durable_end went back"
         );
-        self.written_end = progress.written_end;
-        self.durable_end = progress.durable_end;
+        let promised = self.truncating_to.unwrap_or(Offset::MAX);
+        self.written_end = progress.written_end.min(promised);
+        self.durable_end = progress.durable_end.min(promised);
+    }
+
+    /// The log is about to lose everything from the batch at `offset` on.
+    pub(super) fn truncating(&mut self, offset: Offset) {
+        self.truncating_to = Some(offset);
+        self.was_truncated = true;
+        self.written_end = self.written_end.min(offset);
+        self.durable_end = self.durable_end.min(offset);
+        self.required_end = self.required_end.min(offset);
+    }
+
+    /// It has lost it.
+    pub(super) fn truncated(&mut self, end: Offset) {
+        assert_eq!(self.truncating_to.take(), Some(end), "cut elsewhere");
+        self.batches.retain(|batch| batch.last_offset < end);
+        self.start_max = self.start_max.min(end);
+        self.written_end = end;
+        self.durable_end = end;
+    }
+
+    /// Checks the producers of a log that has the model's batches: a truncated log may have
+    /// forgotten all but the last batch of each.
+    pub(super) fn check_producers(&self, state: &ProducerState) {
+        let expected = self.producers();
+        if !self.was_truncated {
+            assert_eq!(*state, expected, "the producers");
+            return;
+        }
+        let ids = |state: &ProducerState| -> Vec<_> {
+            state.iter().map(|entry| entry.producer_id).collect()
+        };
+        assert_eq!(ids(state), ids(&expected), "the producers");
+        for entry in expected.iter() {
+            let found = state.get(entry.producer_id).expect("compared");
+            assert_eq!(found.producer_epoch, entry.producer_epoch);
+            assert!(!found.batches().is_empty(), "no batch of {entry:?}");
+            assert!(entry.batches().ends_with(found.batches()), "{found:?}");
+        }
+    }
+
+    /// Base offsets of the batches at which the log can be cut.
+    pub(super) fn cuts(&self, start: Offset) -> Vec<Offset> {
+        let inside = self.batches.iter().filter(|b| b.base_offset > start);
+        inside.map(|batch| batch.base_offset).collect()
     }
 
     /// The process is gone: what was written is there. One that had not recovered the log promised
@@ -152,6 +201,7 @@ impl Model {
         );
         self.start_min = start;
         self.start_max = start;
+        self.truncating_to = None;
         assert!(
             end >= self.required_end,
             "the log ends at {end}, {} were acknowledged",
