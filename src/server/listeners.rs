@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::config::BrokerConfig;
 use crate::io::{Listener, Reactor, SocketBuffers};
@@ -12,6 +13,12 @@ use crate::shard::ShardError;
 
 /// `SecurityProtocol.PLAINTEXT`, the only one that is built.
 const PLAINTEXT: i16 = 0;
+
+/// How long a port may still be in use: the sockets of a process that was killed can go a little
+/// later than the process.
+pub(super) const PORT_WAIT_MAX: Duration = Duration::from_secs(2);
+
+const PORT_RETRY_PAUSE: Duration = Duration::from_millis(20);
 
 /// Binds all of `listeners`, in their order.
 pub(super) async fn bind_all(
@@ -24,7 +31,8 @@ pub(super) async fn bind_all(
     };
     let mut bound = Vec::with_capacity(config.listeners.len());
     for listener in &config.listeners {
-        let one = bind(reactor, &listener.host, listener.port, buffers).await;
+        let address = (listener.host.as_str(), listener.port);
+        let one = bind(reactor, address, buffers, PORT_WAIT_MAX).await;
         bound.push(one.map_err(|reason| ShardError::Listen {
             listener: listener.to_string(),
             reason,
@@ -33,18 +41,18 @@ pub(super) async fn bind_all(
     Ok(bound)
 }
 
-/// Listens on an address of this host, every one if `host` is empty; the error says why not, and
-/// what to do.
+/// Listens on an address of this host, every one if the host is empty, and waits so long for its
+/// port; the error says why not, and what to do.
 pub(super) async fn bind(
     reactor: &Reactor,
-    host: &str,
-    port: u16,
+    (host, port): (&str, u16),
     buffers: SocketBuffers,
+    wait_max: Duration,
 ) -> Result<Listener, String> {
     let foreign = |error: std::io::Error| format!("{error}; name an address of this host");
     if host.is_empty() {
         let every = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
-        match reactor.listen_with(every, buffers).await {
+        match listen(reactor, every, buffers, wait_max).await {
             // A machine without IPv6.
             Err(error) if error.kind() != ErrorKind::AddrInUse => {}
             bound => return bound.map_err(|_| in_use()),
@@ -59,11 +67,28 @@ pub(super) async fn bind(
     let Some(&address) = first_ipv4.or(addresses.first()) else {
         return Err("it has no address; name one of this host".to_owned());
     };
-    let bound = reactor.listen_with(address, buffers).await;
+    let bound = listen(reactor, address, buffers, wait_max).await;
     bound.map_err(|error| match error.kind() {
         ErrorKind::AddrInUse => in_use(),
         _ => foreign(error),
     })
+}
+
+async fn listen(
+    reactor: &Reactor,
+    address: SocketAddr,
+    buffers: SocketBuffers,
+    wait_max: Duration,
+) -> std::io::Result<Listener> {
+    let deadline = reactor.now() + wait_max;
+    loop {
+        match reactor.listen_with(address, buffers).await {
+            Err(error) if error.kind() == ErrorKind::AddrInUse && reactor.now() < deadline => {
+                reactor.sleep(PORT_RETRY_PAUSE).await;
+            }
+            bound => return bound,
+        }
+    }
 }
 
 fn in_use() -> String {

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::{Arc, mpsc};
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -40,7 +41,12 @@ pub(super) async fn listen(
         return Ok(None);
     };
     let (host, port) = (&wanted.address.host, wanted.address.port);
-    match listeners::bind(reactor, host, port, SocketBuffers::default()).await {
+    let wait_max = match wanted.is_required {
+        true => listeners::PORT_WAIT_MAX,
+        false => Duration::ZERO,
+    };
+    let buffers = SocketBuffers::default();
+    match listeners::bind(reactor, (host, port), buffers, wait_max).await {
         Ok(listener) => Ok(Some(listener)),
         Err(reason) if wanted.is_required => Err(ShardError::Listen {
             listener: format!("metrics.listener={}", wanted.address),

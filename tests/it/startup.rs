@@ -86,6 +86,19 @@ fn a_port_in_use() {
 }
 
 #[test]
+fn the_same_port_right_after_kill_9() {
+    let directory = directory();
+    let mut first = BrokerProcess::start(directory.path(), &[]);
+    let listeners = format!("listeners=PLAINTEXT://{}", first.address());
+    first.kill();
+    for round in 0..10 {
+        let mut broker = BrokerProcess::start(directory.path(), &[&listeners]);
+        crate::topics::works(&mut broker.connect(), &format!("t{round}"));
+        broker.kill();
+    }
+}
+
+#[test]
 fn a_port_in_use_by_another_broker() {
     let (first_directory, second_directory) = (directory(), directory());
     let first = BrokerProcess::start(first_directory.path(), &[]);
