@@ -25,6 +25,7 @@ mod broken_rule;
 mod checkpoint;
 mod committer;
 mod config;
+mod cut;
 mod directory;
 mod error;
 mod landmark;

@@ -9,16 +9,17 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::checkpoint::{self, CHECKPOINT_FILE, CheckpointFile};
+use super::cut::{cut_file, remove_files};
 use super::log::{Core, LogInner};
 use super::removal::Target;
 use super::replay::{Rest, ScanStop, SegmentScan};
-use super::segment::{Segment, align_down, align_up, extension, parse_segment_name, segment_path};
+use super::segment::{Segment, align_down, extension, parse_segment_name, segment_path};
 use super::segment_index::SegmentIndex;
 use super::stop::LEADER_EPOCH_CHECKPOINT;
 use super::{
     BrokenRule, Landmark, Log, LogDirectory, LogError, OpenLog, RecoveryReport, retention, roll,
 };
-use crate::io::{File, IoClass, WRITE_UNIT};
+use crate::io::{File, IoClass};
 use crate::log_state::{
     CHECKPOINT_SIZE_MAX, LeaderEpochCache, LogState, OffsetIndexEntry, ProducerState,
     RecoveryCheckpoint, TimeIndexEntry, decode_partition_metadata, encode_partition_metadata,
@@ -513,53 +514,23 @@ impl Opening<'_> {
         from: u64,
         nonzero_end: u64,
     ) -> Result<(), LogError> {
-        let failed = |error| LogError::io(scan.path, error);
-        let flush_failed = |error| LogError::flush(scan.path, error);
         let position = stop.position;
         if position == from && position == scan.size {
             // The cut may be of a process that died before it had synced it.
-            return scan.file.sync_all().await.map_err(flush_failed);
+            let synced = scan.file.sync_all().await;
+            return synced.map_err(|error| LogError::flush(scan.path, error));
         }
         self.is_changed = true;
         if self.directory.breaks(BrokenRule::CutsNothing) {
             return Ok(());
         }
-        if nonzero_end > position {
-            self.zero_behind(scan, position, nonzero_end).await?;
-        }
-        if scan.file.size() != position {
-            scan.file.set_size(position).await.map_err(failed)?;
-        }
-        scan.file.sync_all().await.map_err(flush_failed)
-    }
-
-    /// Zeros from `position` to `end`, durably: the two units in which the first torn batch begins
-    /// come last. As long as anything is left behind it, its length must say how far the last flush
-    /// may have come, or the next recovery would take the rest for corruption.
-    async fn zero_behind(
-        &self,
-        scan: &SegmentScan<'_>,
-        position: u64,
-        end: u64,
-    ) -> Result<(), LogError> {
-        let failed = |error| LogError::io(scan.path, error);
-        let flush_failed = |error| LogError::flush(scan.path, error);
-        let class = IoClass::Background;
-        let unit_start = align_down(position);
-        let head_end = align_up(end).min(unit_start + 2 * WRITE_UNIT as u64);
-        if align_up(end) > head_end {
-            let zeroed = scan.file.write_zeros(head_end, align_up(end), class).await;
-            zeroed.map_err(failed)?;
-            scan.file.sync_all().await.map_err(flush_failed)?;
-        }
-        let kept = (position - unit_start) as usize;
-        let head_size = (head_end - unit_start) as usize;
-        let mut buffer = self.directory.disk().buffer(head_size);
-        let unit = scan.file.read_at(unit_start, kept, class).await;
-        buffer.as_mut_slice()[..kept].copy_from_slice(&unit.map_err(failed)?);
-        let written = scan.file.write_at(buffer, unit_start, class).await;
-        written.map_err(failed)?;
-        scan.file.sync_all().await.map_err(flush_failed)
+        cut_file(
+            self.directory.disk(),
+            (scan.file, scan.path),
+            position,
+            nonzero_end,
+        )
+        .await
     }
 
     async fn write_index_files(
@@ -593,16 +564,7 @@ impl Opening<'_> {
             return Ok(());
         }
         self.is_changed = true;
-        let disk = self.directory.disk();
-        for path in names {
-            match disk.remove_file(&path).await {
-                Ok(()) => {}
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-                Err(error) => return Err(LogError::io(&path, error)),
-            }
-        }
-        let synced = disk.sync_dir(&self.path).await;
-        synced.map_err(|error| LogError::flush(&self.path, error))
+        remove_files(self.directory.disk(), &self.path, names).await
     }
 
     /// What the unit holds in which the log ends: the next write begins with it.

@@ -16,12 +16,13 @@ use std::path::Path;
 use std::rc::Rc;
 
 use super::committer::FlushPhase;
+use super::cut::{cut_file, remove_files};
 use super::log::LogInner;
 use super::replay::SegmentScan;
-use super::segment::{Segment, align_down, align_up, extension, parse_segment_name, segment_path};
+use super::segment::{Segment, align_down, extension, parse_segment_name, segment_path};
 use super::segment_index::{NO_TIMESTAMP, SegmentIndex};
 use super::{BrokenRule, LogError, checkpoint, roll, stop, zero_ahead};
-use crate::io::{File, IoClass, OpenOptions, WRITE_UNIT};
+use crate::io::{File, IoClass, OpenOptions};
 use crate::log_state::{LogState, ProducerState, RecoveryCheckpoint};
 use crate::types::Offset;
 
@@ -80,7 +81,7 @@ async fn truncate(log: &Rc<LogInner>, offset: Offset) -> Result<Offset, LogError
         segment.unread().await;
     }
     remove_behind(log, &dropped[1..], end).await?;
-    let file = cut_file(log, &dropped[0], file, position).await?;
+    let file = cut_segment(log, &dropped[0], file, position).await?;
     let now = log.reactor.wall_clock();
     active.activate(file, index, now);
     drop(sealing);
@@ -255,52 +256,31 @@ async fn remove_behind(log: &LogInner, later: &[Rc<Segment>], end: Offset) -> Re
             paths.push(log.path.join(&entry.name));
         }
     }
-    for path in paths {
-        match disk.remove_file(&path).await {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(LogError::io(&path, error)),
-        }
-    }
-    let synced = disk.sync_dir(&log.path).await;
-    synced.map_err(|error| LogError::flush(&log.path, error))
+    remove_files(disk, &log.path, paths).await
 }
 
 /// Zeros a segment from the cut to the highest byte ever written, makes it shorter, and gives it
 /// open for writing.
-async fn cut_file(
+async fn cut_segment(
     log: &LogInner,
     segment: &Segment,
     file: Option<File>,
     position: u64,
 ) -> Result<File, LogError> {
     let path = segment_path(&log.path, segment.base_offset, extension::LOG);
-    let failed = |error| LogError::io(&path, error);
-    let flush_failed = |error| LogError::flush(&path, error);
     let _names = log.names.acquire(1).await;
     let file = match file {
         Some(file) => file,
         None => {
             let options = log.directory.locked_for_writing(false);
             let opened = log.directory.disk().open(&path, options).await;
-            opened.map_err(failed)?
+            opened.map_err(|error| LogError::io(&path, error))?
         }
     };
-    let end = align_up(segment.size.get());
-    let unit_start = align_down(position);
-    if end > unit_start && !log.directory.breaks(BrokenRule::CutsNothing) {
-        let kept = (position - unit_start) as usize;
-        let read = file.read_at(unit_start, kept, IoClass::Background).await;
-        let mut unit = log.directory.disk().buffer(WRITE_UNIT);
-        unit.as_mut_slice()[..kept].copy_from_slice(&read.map_err(failed)?);
-        let written = file.write_at(unit, unit_start, IoClass::Background).await;
-        written.map_err(failed)?;
-        let rest = unit_start + WRITE_UNIT as u64;
-        let zeroed = file.write_zeros(rest, end, IoClass::Background).await;
-        zeroed.map_err(failed)?;
-        file.sync_all().await.map_err(flush_failed)?;
-    }
-    file.set_size(position).await.map_err(failed)?;
-    file.sync_all().await.map_err(flush_failed)?;
+    let end = match log.directory.breaks(BrokenRule::CutsNothing) {
+        true => position,
+        false => segment.size.get(),
+    };
+    cut_file(log.directory.disk(), (&file, &path), position, end).await?;
     Ok(file)
 }
