@@ -11,9 +11,11 @@ use super::log::LogInner;
 use super::removal::{self, Removals, Target};
 use super::segment::{LOCK_WAIT_MAX, Segment};
 use super::writer::{self, WRITE_SIZE_MAX};
-use super::{BrokenRule, Landmark, Landmarks, Log, LogError, TailBudget, checkpoint};
+use super::{
+    BrokenRule, DirectoryFault, Landmark, Landmarks, Log, LogError, TailBudget, checkpoint,
+};
 use crate::io::{
-    DeviceFlush, Disk, DiskFacts, FileSystem, Notify, OpenOptions, Reactor, WriteBuffer,
+    DeviceFlush, Disk, DiskFacts, FileSystem, Notify, OpenOptions, Reactor, Task, WriteBuffer,
 };
 use crate::log_state::encode_offsets;
 use crate::metrics::ShardMetrics;
@@ -56,6 +58,11 @@ pub struct DirectoryOptions {
     pub landmarks: Landmarks,
     /// Where the directory's traffic is counted.
     pub metrics: ShardMetrics,
+    /// Shared with the other shards that have this directory open.
+    pub fault: DirectoryFault,
+    /// Called when the directory has failed on this shard: the others are to be told, so that they
+    /// call [`LogDirectory::notice_failure`].
+    pub on_failure: Rc<dyn Fn()>,
     /// How long the directories of deleted logs stay (`log.segment.delete.delay.ms`: a topic's own
     /// `file.delete.delay.ms` goes with the topic, as with Kafka).
     pub delete_delay: Duration,
@@ -71,6 +78,8 @@ impl DirectoryOptions {
             broken_rule: None,
             landmarks: Landmarks::default(),
             metrics: ShardMetrics::new(),
+            fault: DirectoryFault::default(),
+            on_failure: Rc::new(|| {}),
             delete_delay: Duration::from_secs(60),
         }
     }
@@ -114,9 +123,11 @@ struct DirectoryInner {
     index_bytes: Cell<usize>,
     /// Sealed segments that a reader has opened, oldest first.
     opened: RefCell<VecDeque<Weak<Segment>>>,
-    failure: RefCell<Option<LogError>>,
-    /// [`FLUSH_FAILED_PREFIX`] was left.
+    /// What [`DirectoryOptions::fault`] says has been acted on.
+    is_failed: Cell<bool>,
+    /// [`FLUSH_FAILED_PREFIX`] was left, or is being left.
     is_noted: Cell<bool>,
+    noting: RefCell<Option<Task<()>>>,
     is_stopped: Cell<bool>,
     checkpoints: checkpoint::Schedule,
     removals: Removals,
@@ -163,8 +174,9 @@ impl LogDirectory {
                 indexes: RefCell::default(),
                 index_bytes: Cell::new(0),
                 opened: RefCell::default(),
-                failure: RefCell::default(),
+                is_failed: Cell::new(false),
                 is_noted: Cell::new(false),
+                noting: RefCell::default(),
                 is_stopped: Cell::new(false),
                 checkpoints: checkpoint::Schedule::default(),
                 removals: Removals::default(),
@@ -195,9 +207,13 @@ impl LogDirectory {
         &self.inner.facts
     }
 
-    /// Why this directory is offline, if it is.
+    /// Why this directory is offline, if it is: whichever shard has seen it fail.
     pub fn failure(&self) -> Option<LogError> {
-        self.inner.failure.borrow().clone()
+        self.inner.options.fault.failure()
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.inner.options.fault.has_failed()
     }
 
     /// The open logs.
@@ -233,7 +249,8 @@ impl LogDirectory {
         ] {
             let path = self.path().join(name);
             let written = self.disk().write_file(&path, text.into_bytes()).await;
-            written.map_err(|error| LogError::replacing(&path, error))?;
+            let written = written.map_err(|error| LogError::replacing(&path, error));
+            written.inspect_err(|error| self.fail_if_flush(error))?;
         }
         Ok(())
     }
@@ -253,11 +270,12 @@ impl LogDirectory {
         }
         self.inner.is_stopped.set(true);
         self.end_tasks();
+        self.failure_noted().await;
         result
     }
 
     pub(super) fn is_stopped(&self) -> bool {
-        self.inner.is_stopped.get() || self.inner.failure.borrow().is_some()
+        self.inner.is_stopped.get() || self.has_failed()
     }
 
     /// Whether a test has this rule broken.
@@ -334,25 +352,38 @@ impl LogDirectory {
         self.inner.logs.borrow_mut().remove(&log.partition);
     }
 
-    /// A write or flush has failed: nothing is written here any more (rule 10).
-    pub(super) fn fail(&self, error: &LogError) {
+    /// A write or flush has failed: nothing is written here any more, by no shard (rule 10).
+    pub fn fail(&self, error: &LogError) {
         let (path, cause) = match error {
             LogError::Io { path, error } | LogError::Flush { path, error } => (path, error),
             // Told already, or of one log alone.
             _ => return,
         };
-        self.note_failed_flush(error);
+        self.inner.options.fault.report(error);
         tracing::error!(
             path = %path.display(), error = %cause,
             "a write or flush failed; this log directory stays offline until the broker restarts"
         );
-        if self.inner.failure.borrow().is_some() {
+        self.notice_failure();
+        (self.inner.options.on_failure)();
+    }
+
+    /// A flush that fails is final wherever it belongs to; another error is the caller's.
+    pub(super) fn fail_if_flush(&self, error: &LogError) {
+        if matches!(error, LogError::Flush { .. }) {
+            self.fail(error);
+        }
+    }
+
+    /// Acts on a failure that this shard or another one has reported: whoever waits for this
+    /// shard's logs hears of it. Nothing of a log may be borrowed.
+    pub fn notice_failure(&self) {
+        if self.inner.options.fault.has_flush_failed() {
+            self.note_failed_flush();
+        }
+        if !self.has_failed() || self.inner.is_failed.replace(true) {
             return;
         }
-        self.inner.failure.replace(Some(LogError::Failed {
-            path: path.clone(),
-            error: Rc::clone(cause),
-        }));
         self.end_tasks();
         for Log { inner: log } in self.logs() {
             let segments: Vec<_> = log.core.borrow().segments.values().cloned().collect();
@@ -365,8 +396,8 @@ impl LogDirectory {
 
     /// Leaves word of a failed flush for the next start. A failed flush may have taken from the
     /// disk what the system still shows: only a new start of the machine tells what there is.
-    pub(super) fn note_failed_flush(&self, error: &LogError) {
-        if !matches!(error, LogError::Flush { .. }) || self.inner.is_noted.replace(true) {
+    fn note_failed_flush(&self) {
+        if self.inner.is_noted.replace(true) {
             return;
         }
         let name = format!("{FLUSH_FAILED_PREFIX}{}", self.inner.facts.boot_id);
@@ -377,14 +408,21 @@ impl LogDirectory {
             lock_within: None,
         };
         let made = self.disk().open(&marker, options);
-        self.reactor()
-            .spawn(async move {
-                if let Err(error) = made.await {
-                    let marker = marker.display();
-                    tracing::error!(%marker, %error, "the failed flush cannot be noted on disk");
-                }
-            })
-            .detach();
+        let noting = self.reactor().spawn(async move {
+            if let Err(error) = made.await {
+                let marker = marker.display();
+                tracing::error!(%marker, %error, "the failed flush cannot be noted on disk");
+            }
+        });
+        self.inner.noting.replace(Some(noting));
+    }
+
+    /// Waits until word of a failed flush is left, if there is one: before the process ends.
+    pub async fn failure_noted(&self) {
+        let noting = self.inner.noting.take();
+        if let Some(noting) = noting {
+            noting.await;
+        }
     }
 
     /// Lets the directory's tasks see that there is nothing more to do.

@@ -239,7 +239,7 @@ impl Log {
         options: OpenLog,
     ) -> Result<(Log, RecoveryReport), LogError> {
         let opened = super::recovery::open(directory, options).await;
-        opened.inspect_err(|error| directory.note_failed_flush(error))
+        opened.inspect_err(|error| directory.fail_if_flush(error))
     }
 
     pub fn partition(&self) -> &TopicPartition {
@@ -425,13 +425,13 @@ impl Log {
     /// indexes, snapshot and checkpoint written. The log is closed then.
     pub async fn stop(&self) -> Result<(), LogError> {
         let stopped = super::stop::stop(&self.inner).await;
-        stopped.inspect_err(|error| self.inner.directory.note_failed_flush(error))
+        stopped.inspect_err(|error| self.inner.directory.fail_if_flush(error))
     }
 
     /// Stops and removes the log: its directory is renamed to `<topic>-<n>.<uuid>-delete` when
     /// this returns, and removed behind that.
     pub async fn delete(&self) -> Result<(), LogError> {
         let deleted = super::stop::delete(&self.inner).await;
-        deleted.inspect_err(|error| self.inner.directory.note_failed_flush(error))
+        deleted.inspect_err(|error| self.inner.directory.fail_if_flush(error))
     }
 }

@@ -17,7 +17,7 @@
 //! | where is an offset, a time? | `reader`, `segment_index`, `time_lookup` |
 //! | what need not be kept, and how does it go? | `retention`, `removal` |
 //! | how is its end taken back? | `truncation` (7) |
-//! | what if the disk fails? | `LogDirectory::fail` (10) |
+//! | what if the disk fails? | `LogDirectory::fail`, `fault` (10) |
 //! | what may a simulation break, and count? | `broken_rule`, `landmark` |
 
 mod append_types;
@@ -28,6 +28,7 @@ mod config;
 mod cut;
 mod directory;
 mod error;
+mod fault;
 mod landmark;
 #[allow(
     clippy::module_inception,
@@ -57,6 +58,7 @@ pub use broken_rule::BrokenRule;
 pub use config::LogConfig;
 pub use directory::{CheckpointEntry, DirectoryOptions, FLUSH_FAILED_PREFIX, LogDirectory};
 pub use error::LogError;
+pub use fault::DirectoryFault;
 pub use landmark::{Landmark, Landmarks};
 pub use log::{Log, OpenLog, RecoveryReport};
 pub use read_types::{ReadBatches, ReadOutcome, ReadRequest, ReadSource, Rest, TimestampOffset};

@@ -18,7 +18,7 @@ use super::watchers::Watchers;
 use crate::batch::Decompressor;
 use crate::config::{BrokerConfig, TopicConfig};
 use crate::io::{Notify, OneshotSender, Reactor};
-use crate::log::{BrokenRule, Landmarks, LogDirectory};
+use crate::log::{BrokenRule, DirectoryFault, Landmarks, LogDirectory};
 use crate::metadata::MetadataImage;
 use crate::metrics::ShardMetrics;
 use crate::types::{ErrorCode, ProducerId, ShardId, TopicId, TopicIdPartition};
@@ -32,6 +32,7 @@ pub struct Shard {
 pub(super) struct Core {
     pub(super) reactor: Reactor,
     pub(super) config: Arc<BrokerConfig>,
+    pub(super) fault: DirectoryFault,
     pub(super) broken_rule: Option<BrokenRule>,
     pub(super) landmarks: Landmarks,
     pub(super) peers: Peers,
@@ -99,6 +100,7 @@ impl Shard {
             core: Rc::new(Core {
                 reactor: reactor.clone(),
                 config: plan.config,
+                fault: plan.fault,
                 broken_rule: plan.broken_rule,
                 landmarks: plan.landmarks,
                 peers: Peers::new(mesh, metrics.clone()),
@@ -264,6 +266,7 @@ async fn receive_messages(core: Rc<Core>) {
                 let server = server.expect("shard 0 accepts when every shard serves");
                 server(ServerEvent::Connection(incoming));
             }
+            Message::DirectoryFailed => core.notice_failed_directories(),
             Message::End => {
                 core.has_ended.set(true);
                 core.lifecycle.notify_all();

@@ -57,6 +57,15 @@ impl Shard {
     /// recover its partitions, and starts the controller. `endpoints` are those that clients are
     /// told.
     pub async fn open_all(&self, endpoints: Vec<Endpoint>) -> Result<Opened, ShardError> {
+        let opened = self.try_open_all(endpoints).await;
+        let directory = self.core.directory.borrow().clone();
+        if let (Err(_), Some(directory)) = (&opened, directory) {
+            directory.failure_noted().await;
+        }
+        opened
+    }
+
+    async fn try_open_all(&self, endpoints: Vec<Endpoint>) -> Result<Opened, ShardError> {
         let core = &self.core;
         let prepared = startup::prepare(&core.reactor, &core.config).await?;
         let disk = startup::describe(&prepared.facts);
@@ -215,12 +224,28 @@ impl Core {
             .collect()
     }
 
+    /// The log directory has failed on this shard.
+    fn tell_failed_directory(&self) {
+        for shard in self.shard_ids() {
+            self.peers.tell(shard, Message::DirectoryFailed);
+        }
+    }
+
+    /// A log directory has failed on some shard.
+    pub(super) fn notice_failed_directories(&self) {
+        let directory = self.directory.borrow().clone();
+        if let Some(directory) = directory {
+            directory.notice_failure();
+        }
+    }
+
     /// Opens the log directory on this shard, once.
-    async fn open_directory(&self) -> Result<(), ShardError> {
+    async fn open_directory(self: &Rc<Core>) -> Result<(), ShardError> {
         if self.directory.borrow().is_some() {
             return Ok(());
         }
         let path = self.config.log_dirs[0].clone();
+        let failed = Rc::downgrade(self);
         let tail_budget = TailBudget::new(self.config.shard_tail_cache_bytes);
         let options = DirectoryOptions {
             write_bytes_in_flight_max: WRITE_BYTES_IN_FLIGHT_MAX,
@@ -229,6 +254,12 @@ impl Core {
             delete_delay: self.config.log_segment_delete_delay,
             broken_rule: self.broken_rule,
             landmarks: self.landmarks.clone(),
+            fault: self.fault.clone(),
+            on_failure: Rc::new(move || {
+                if let Some(core) = failed.upgrade() {
+                    core.tell_failed_directory();
+                }
+            }),
             ..DirectoryOptions::new(path, tail_budget)
         };
         let opened = LogDirectory::open(&self.reactor, options)

@@ -38,6 +38,9 @@ pub(super) enum Message {
     },
     /// A connection for the receiving shard to serve.
     Connection(Incoming),
+    /// A log directory has failed: [`DirectoryFault`](crate::log::DirectoryFault) says it already,
+    /// and those who wait are to hear of it.
+    DirectoryFailed,
     /// The last message: the receiving shard ends.
     End,
 }

@@ -1,0 +1,103 @@
+//! A directory that has failed, as several shards see it. Here they share one reactor.
+
+use super::*;
+use crate::io::sim::DiskFault;
+
+/// The same directory as another shard opens it.
+async fn open_again(reactor: &Reactor, fault: &DirectoryFault) -> LogDirectory {
+    let options = DirectoryOptions {
+        fault: fault.clone(),
+        ..DirectoryOptions::new(PathBuf::from(DIRECTORY), TailBudget::new(0))
+    };
+    LogDirectory::open(reactor, options).await.unwrap()
+}
+
+async fn open_log(directory: &LogDirectory, topic: &str, config: LogConfig) -> Log {
+    let options = OpenLog {
+        partition: TopicPartition::new(topic, 0),
+        topic_id: TopicId([topic.as_bytes()[0]; 16]),
+        config,
+        recovery_point: 0,
+        log_start_offset: 0,
+        on_progress: Rc::new(|_| {}),
+    };
+    Log::open(directory, options).await.unwrap().0
+}
+
+/// Flushes only when it is asked.
+fn lazy() -> LogConfig {
+    LogConfig {
+        flush_before_ack: false,
+        ..LogConfig::default()
+    }
+}
+
+/// Waits until all is written, flushed or not.
+async fn written(reactor: &Reactor, log: &Log) {
+    while log.unwritten_bytes() > 0 {
+        reactor.yield_now().await;
+    }
+}
+
+#[test]
+fn what_one_shard_has_written_no_flush_of_it_confirms_after_one_of_another_shard_failed() {
+    let sim = Rc::new(simulation(1));
+    let world = Rc::clone(&sim);
+    run(&sim, |reactor| async move {
+        open_directory(&reactor).await;
+        let fault = DirectoryFault::default();
+        let first = open_again(&reactor, &fault).await;
+        let second = open_again(&reactor, &fault).await;
+        let failing = open_log(&first, "failing", lazy()).await;
+        let other = open_log(&second, "other", lazy()).await;
+        for log in [&failing, &other] {
+            let now = reactor.wall_clock();
+            append_at(log, 0, now, now);
+            written(&reactor, log).await;
+        }
+        world.fail_disk(MachineId::FIRST, DiskFault::Flush, 1, |path| {
+            path.to_string_lossy().contains("failing")
+        });
+        failing.flush_all().await.unwrap_err();
+        let refused = other.flush_all().await;
+        assert!(
+            matches!(refused, Err(LogError::Failed { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(other.durable_end(), 0);
+        // Its own tasks end when it is told.
+        second.notice_failure();
+        first.failure_noted().await;
+        assert!(second.stop().await.is_err());
+    });
+    // Both have left word, in one file.
+    let marker = Path::new(DIRECTORY).join("ringlog-flush-failed.boot-0");
+    assert!(sim.file_contents(MachineId::FIRST, &marker).is_some());
+}
+
+#[test]
+fn a_failed_write_ends_its_directory_and_a_failed_flush_its_device() {
+    let failed = |make: fn(&Path, std::io::Error) -> LogError| {
+        let first = DirectoryFault::default();
+        let neighbour = first.of_neighbour();
+        first.report(&make(Path::new("/a"), std::io::Error::from_raw_os_error(5)));
+        (first.has_failed(), neighbour.has_failed())
+    };
+    assert_eq!(failed(LogError::io), (true, false));
+    assert_eq!(failed(LogError::flush), (true, true));
+}
+
+#[test]
+fn a_topic_that_cannot_be_deleted_durably_ends_the_directory() {
+    let sim = Rc::new(simulation(2));
+    let world = Rc::clone(&sim);
+    run(&sim, |reactor| async move {
+        let (directory, log) = open(&reactor, lazy()).await;
+        append(&reactor, &log, 1).await;
+        world.fail_disk(MachineId::FIRST, DiskFault::Flush, 1, |path| {
+            path == Path::new(DIRECTORY)
+        });
+        log.delete().await.unwrap_err();
+        assert!(directory.has_failed());
+    });
+}
