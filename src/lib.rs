@@ -21,6 +21,7 @@
 //! | 3 | [`http`] | small requests of local pages: metrics, status |
 //! | 4 | [`partition`] | leader state machine: sequences, high watermark |
 //! | 4 | [`controller`] | topics, producer ids: requests to metadata records |
+//! | 4 | [`inspect`] | log files at rest: what dump and verification read |
 //! | 5 | [`shard`] | the per-core driver that runs the machines' effects |
 //! | 6 | [`server`] | listeners, connections, dispatch, one handler file an API |
 //! | 7 | [`sim`] | the whole broker in a simulated world, its clients, the checker |
@@ -32,6 +33,7 @@ pub mod client;
 pub mod config;
 pub mod controller;
 pub mod http;
+pub mod inspect;
 pub mod io;
 pub mod log;
 pub mod log_state;

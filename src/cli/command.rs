@@ -8,6 +8,7 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use super::consume::{self, ConsumeArgs};
+use super::log::{self, LogArgs};
 use super::produce::{self, ProduceArgs};
 use super::sim::{self, SimArgs};
 use super::start::ConfigArgs;
@@ -34,6 +35,8 @@ enum Command {
     Produce(ProduceArgs),
     /// Print records to standard output
     Consume(ConsumeArgs),
+    /// Look at log files on disk, ours or Kafka's
+    Log(LogArgs),
     /// Play a seed: the whole broker in a simulated world, with every fault
     Sim(SimArgs),
 }
@@ -45,7 +48,9 @@ impl Command {
             Command::Format(_) | Command::Start(_) => "info",
             // The simulated brokers have every reason to complain.
             Command::Sim(_) => "off",
-            Command::Topic(_) | Command::Produce(_) | Command::Consume(_) => "warn",
+            Command::Topic(_) | Command::Produce(_) | Command::Consume(_) | Command::Log(_) => {
+                "warn"
+            }
         }
     }
 }
@@ -71,6 +76,7 @@ fn run(command: Command) -> Result<()> {
         Command::Topic(args) => topic::run(&args),
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
+        Command::Log(args) => log::run(&args),
         Command::Sim(args) => sim::run(&args),
     }
 }

@@ -15,6 +15,7 @@ mod command;
 mod consume;
 mod escapes;
 mod format;
+mod log;
 mod output;
 mod produce;
 mod record_format;

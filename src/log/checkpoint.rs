@@ -14,7 +14,7 @@ use crate::log_state::{OffsetIndexEntry, RecoveryCheckpoint, TimeIndexEntry};
 use crate::types::Offset;
 
 /// Name of a log's checkpoint file.
-pub(super) const CHECKPOINT_FILE: &str = "ringlog-checkpoint";
+pub const CHECKPOINT_FILE: &str = "ringlog-checkpoint";
 
 /// Every log with new records gets a checkpoint so often.
 const INTERVAL: Duration = Duration::from_secs(5);

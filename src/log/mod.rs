@@ -17,6 +17,7 @@
 //! | where is an offset, a time? | `reader`, `segment_index`, `time_lookup` |
 //! | what need not be kept, and how does it go? | `retention`, `removal` |
 //! | how is its end taken back? | `truncation` (7) |
+//! | a torn end, or corruption? | `judgement` (8) |
 //! | what if the disk fails? | `LogDirectory::fail`, `fault` (10) |
 //! | what may a simulation break, and count? | `broken_rule`, `landmark` |
 
@@ -29,6 +30,7 @@ mod cut;
 mod directory;
 mod error;
 mod fault;
+mod judgement;
 mod landmark;
 #[allow(
     clippy::module_inception,
@@ -55,12 +57,18 @@ mod zero_ahead;
 
 pub use append_types::{AppendPlan, BatchToAppend, LogProgress, OnProgress};
 pub use broken_rule::BrokenRule;
+pub use checkpoint::CHECKPOINT_FILE;
 pub use config::LogConfig;
 pub use directory::{CheckpointEntry, DirectoryOptions, FLUSH_FAILED_PREFIX, LogDirectory};
 pub use error::LogError;
 pub use fault::DirectoryFault;
+pub use judgement::Judgement;
 pub use landmark::{Landmark, Landmarks};
 pub use log::{Log, OpenLog, RecoveryReport};
 pub use read_types::{ReadBatches, ReadOutcome, ReadRequest, ReadSource, Rest, TimestampOffset};
 pub use reader::COLD_READ_SIZE;
+pub use recovery::PARTITION_METADATA;
+pub use replay::{MAGIC_END, Remainder, ScanStop, discontinuity, may_be_header, replay_batch};
+pub use segment::{extension, parse_segment_name, segment_path};
+pub use stop::LEADER_EPOCH_CHECKPOINT;
 pub use tail::TailBudget;

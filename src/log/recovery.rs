@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use super::checkpoint::{self, CHECKPOINT_FILE, CheckpointFile};
 use super::cut::{cut_file, remove_files};
+use super::judgement::Judgement;
 use super::log::{Core, LogInner};
 use super::removal::Target;
-use super::replay::{Rest, ScanStop, SegmentScan};
+use super::replay::{ScanStop, SegmentScan};
 use super::segment::{Segment, align_down, extension, parse_segment_name, segment_path};
 use super::segment_index::SegmentIndex;
 use super::stop::LEADER_EPOCH_CHECKPOINT;
@@ -29,7 +30,7 @@ use crate::types::Offset;
 /// Largest small file that is read.
 const SMALL_FILE_SIZE_MAX: usize = 64 << 20;
 
-const PARTITION_METADATA: &str = "partition.metadata";
+pub const PARTITION_METADATA: &str = "partition.metadata";
 
 /// A log that is being opened.
 struct Opening<'a> {
@@ -479,7 +480,12 @@ impl Opening<'_> {
         end: Offset,
     ) -> Result<u64, LogError> {
         let claimed_end = segment_scan.claimed_end(stop.position).await?;
-        let mut judgement = Judgement::new(scan, segment_scan.path, stop, claimed_end);
+        let mut judgement = Judgement::new(
+            scan.unflushed_bytes_max,
+            segment_scan.path,
+            stop,
+            claimed_end,
+        );
         if self.directory.breaks(BrokenRule::CutsCorruption) {
             judgement.unflushed_bytes_max = 0;
         }
@@ -625,57 +631,5 @@ impl Scan {
         };
         let fault = format!("{why} below the recovery point {}", self.recovery_point);
         Err(LogError::corrupt(path, stop.position, fault))
-    }
-}
-
-/// A torn end or corruption (rule 8)? In class P nothing was written further behind the last
-/// flush than a limit. The flush may have ended inside the first batch that is not valid, so at the
-/// latest where that one ends: as its length says, and before the first valid one behind it. A
-/// valid batch further than the limit behind that was once durable, with all before it.
-///
-/// If the flush reached beyond the batch's length, that is what was written. If it did not, it
-/// reached no further than the length's own bytes, whatever they hold.
-struct Judgement<'a> {
-    path: &'a Path,
-    stop: &'a ScanStop,
-    unflushed_bytes_max: u64,
-    /// Bytes behind the end, zeros at the end of a file not counted.
-    byte_count: u64,
-    batch_count: u64,
-    /// How far behind the end the last flush may have come.
-    flushed_max: u64,
-}
-
-impl<'a> Judgement<'a> {
-    fn new(scan: &Scan, path: &'a Path, stop: &'a ScanStop, claimed_end: u64) -> Judgement<'a> {
-        Judgement {
-            path,
-            stop,
-            unflushed_bytes_max: scan.unflushed_bytes_max,
-            byte_count: 0,
-            batch_count: 0,
-            flushed_max: claimed_end - stop.position,
-        }
-    }
-
-    /// Takes in what lies behind byte `from` of the next file.
-    fn add_rest(&mut self, rest: &Rest, from: u64) -> Result<(), LogError> {
-        let behind = |position: u64| self.byte_count + position - from;
-        let (first, last) = (rest.first_batch.map(behind), rest.last_batch.map(behind));
-        self.byte_count += rest.nonzero_end - from;
-        self.batch_count += rest.batch_count;
-        let (Some(first), Some(last)) = (first, last) else {
-            return Ok(());
-        };
-        self.flushed_max = self.flushed_max.min(first);
-        if self.unflushed_bytes_max == 0 || last - self.flushed_max < self.unflushed_bytes_max {
-            return Ok(());
-        }
-        let what = match self.stop.fault.as_str() {
-            "" => "zeros",
-            fault => fault,
-        };
-        let fault = format!("{what}, but a valid batch {last} bytes behind: not a torn end");
-        Err(LogError::corrupt(self.path, self.stop.position, fault))
     }
 }

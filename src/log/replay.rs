@@ -5,8 +5,8 @@ use std::path::Path;
 use super::LogError;
 use super::segment_index::SegmentIndex;
 use crate::batch::{
-    BatchIter, BatchView, ControlRecord, CrcCheck, DECOMPRESSED_SIZE_MAX, Decompressor,
-    LOG_OVERHEAD, RecordIter, ScanEnd,
+    BatchHeader, BatchIter, BatchView, ControlRecord, CrcCheck, DECOMPRESSED_SIZE_MAX,
+    Decompressor, LOG_OVERHEAD, RecordIter, ScanEnd,
 };
 use crate::io::{File, IoClass, Reactor};
 use crate::log_state::{LogState, ProducerBatch};
@@ -19,24 +19,24 @@ const SCAN_READ_SIZE: u64 = 1 << 20;
 const BATCH_SIZE_MAX: usize = 1 << 30;
 
 /// Bytes of a header up to and with the magic.
-const MAGIC_END: usize = 17;
+pub const MAGIC_END: usize = 17;
 
 /// Where the valid batches of a segment end.
-pub(super) struct ScanStop {
-    pub(super) position: u64,
+pub struct ScanStop {
+    pub position: u64,
     /// Why the next bytes are no batch of this log; empty when there are none.
-    pub(super) fault: String,
+    pub fault: String,
 }
 
 /// What lies behind the valid batches of a segment.
 #[derive(Default)]
-pub(super) struct Rest {
+pub struct Remainder {
     /// Byte after the last one that is not zero; the scan's stop if there is none.
-    pub(super) nonzero_end: u64,
+    pub nonzero_end: u64,
     /// Whole, valid batches, and where the first and the last one begin.
-    pub(super) batch_count: u64,
-    pub(super) first_batch: Option<u64>,
-    pub(super) last_batch: Option<u64>,
+    pub batch_count: u64,
+    pub first_batch: Option<u64>,
+    pub last_batch: Option<u64>,
 }
 
 /// A scan of one segment.
@@ -119,10 +119,10 @@ impl SegmentScan<'_> {
         &self,
         from: u64,
         offset_min: Offset,
-    ) -> Result<Rest, LogError> {
-        let mut rest = Rest {
+    ) -> Result<Remainder, LogError> {
+        let mut rest = Remainder {
             nonzero_end: from,
-            ..Rest::default()
+            ..Remainder::default()
         };
         let mut at = from;
         let mut skip_to = from;
@@ -200,7 +200,7 @@ impl SegmentScan<'_> {
 }
 
 /// Why a valid batch does not continue the log.
-fn discontinuity(batch: &BatchView<'_>, expected: Offset, state: &LogState) -> Option<String> {
+pub fn discontinuity(batch: &BatchHeader, expected: Offset, state: &LogState) -> Option<String> {
     if batch.base_offset != expected {
         return Some(format!(
             "base offset {} where {expected} should be",
@@ -216,7 +216,7 @@ fn discontinuity(batch: &BatchView<'_>, expected: Offset, state: &LogState) -> O
 }
 
 /// A cheap look before the CRC: magic 2, an offset that may come, a possible length.
-fn may_be_header(bytes: &[u8], offset_min: Offset) -> bool {
+pub fn may_be_header(bytes: &[u8], offset_min: Offset) -> bool {
     let Some(header) = bytes.first_chunk::<MAGIC_END>() else {
         return false;
     };
@@ -226,7 +226,7 @@ fn may_be_header(bytes: &[u8], offset_min: Offset) -> bool {
 }
 
 /// Takes a batch into the state, as if it were appended now.
-fn replay_batch(decompressor: &mut Decompressor, batch: &BatchView<'_>, state: &mut LogState) {
+pub fn replay_batch(decompressor: &mut Decompressor, batch: &BatchView<'_>, state: &mut LogState) {
     state
         .epochs
         .assign(batch.partition_leader_epoch, batch.base_offset);

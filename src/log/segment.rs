@@ -17,22 +17,22 @@ pub(super) const LOCK_WAIT_MAX: Duration = Duration::from_secs(10);
 const UNIT: u64 = WRITE_UNIT as u64;
 
 /// The files of a segment, by extension.
-pub(super) mod extension {
-    pub(in crate::log) const LOG: &str = "log";
-    pub(in crate::log) const INDEX: &str = "index";
-    pub(in crate::log) const TIME_INDEX: &str = "timeindex";
-    pub(in crate::log) const SNAPSHOT: &str = "snapshot";
+pub mod extension {
+    pub const LOG: &str = "log";
+    pub const INDEX: &str = "index";
+    pub const TIME_INDEX: &str = "timeindex";
+    pub const SNAPSHOT: &str = "snapshot";
     /// Added to the name of a file that is out of use and about to be removed.
-    pub(in crate::log) const DELETED: &str = "deleted";
+    pub const DELETED: &str = "deleted";
 }
 
 /// `<dir>/<base offset, 20 digits>.<extension>`.
-pub(super) fn segment_path(dir: &Path, base_offset: Offset, extension: &str) -> PathBuf {
+pub fn segment_path(dir: &Path, base_offset: Offset, extension: &str) -> PathBuf {
     dir.join(format!("{base_offset:020}.{extension}"))
 }
 
 /// Base offset and extension of a segment's file name.
-pub(super) fn parse_segment_name(name: &str) -> Option<(Offset, &str)> {
+pub fn parse_segment_name(name: &str) -> Option<(Offset, &str)> {
     let (digits, extension) = name.split_once('.')?;
     if digits.len() != 20 || !digits.bytes().all(|c| c.is_ascii_digit()) {
         return None;

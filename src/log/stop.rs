@@ -12,7 +12,7 @@ use super::{Landmark, LogError, checkpoint, roll};
 const NAME_SIZE_MAX: usize = 255;
 
 /// Name of Kafka's leader epoch checkpoint.
-pub(super) const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
+pub const LEADER_EPOCH_CHECKPOINT: &str = "leader-epoch-checkpoint";
 
 /// See [`Log::stop`](super::Log::stop).
 pub(super) async fn stop(log: &Rc<LogInner>) -> Result<(), LogError> {

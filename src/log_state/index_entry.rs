@@ -1,6 +1,7 @@
-//! The entries of the two indexes of a segment.
+//! The entries of a segment's indexes.
 
-use crate::types::Timestamp;
+use super::FormatError;
+use crate::types::{Offset, ProducerId, Timestamp};
 
 /// Entry of a `.index` file: the batch that ends with `relative_offset` (less the segment's base
 /// offset) begins at byte `position`. Both grow from entry to entry.
@@ -53,5 +54,41 @@ impl TimeIndexEntry {
             timestamp: i64::from_be_bytes(timestamp),
             relative_offset: u32::from_be_bytes([a, b, c, d]),
         }
+    }
+}
+
+/// Entry of Kafka's `.txnindex` file, version 0: a transaction that was aborted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct AbortedTransaction {
+    pub producer_id: ProducerId,
+    pub first_offset: Offset,
+    /// Offset of the marker that ended it.
+    pub last_offset: Offset,
+    /// Last stable offset when it had ended.
+    pub last_stable_offset: Offset,
+}
+
+impl AbortedTransaction {
+    pub const SIZE: usize = 34;
+    const VERSION: i16 = 0;
+
+    /// [`FormatError::Version`] if it is not of version 0.
+    pub fn decode(bytes: &[u8; Self::SIZE]) -> Result<AbortedTransaction, FormatError> {
+        let [a, b, fields @ ..] = *bytes;
+        let version = i16::from_be_bytes([a, b]);
+        if version != Self::VERSION {
+            return Err(FormatError::Version(i64::from(version)));
+        }
+        let mut numbers = [0; 4];
+        for (number, bytes) in numbers.iter_mut().zip(fields.as_chunks::<8>().0) {
+            *number = i64::from_be_bytes(*bytes);
+        }
+        let [producer_id, first_offset, last_offset, last_stable_offset] = numbers;
+        Ok(AbortedTransaction {
+            producer_id,
+            first_offset,
+            last_offset,
+            last_stable_offset,
+        })
     }
 }

@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `<offset>.snapshot` | [`ProducerState::encode_snapshot`], [`ProducerState::decode_snapshot`] |
 //! | `<offset>.index`, `<offset>.timeindex` | [`OffsetIndexEntry`], [`TimeIndexEntry`] |
+//! | `<offset>.txnindex` | [`AbortedTransaction`] |
 //! | `leader-epoch-checkpoint` | [`LeaderEpochCache::encode`], [`LeaderEpochCache::decode`] |
 //! | `recovery-point-offset-checkpoint` and its like | [`encode_offsets`], [`decode_offsets`] |
 //! | `partition.metadata` | [`encode_partition_metadata`], [`decode_partition_metadata`] |
@@ -28,7 +29,7 @@ pub use checkpoint_text::{
     encode_partition_metadata,
 };
 pub use error::FormatError;
-pub use index_entry::{OffsetIndexEntry, TimeIndexEntry};
+pub use index_entry::{AbortedTransaction, OffsetIndexEntry, TimeIndexEntry};
 pub use leader_epoch_cache::{EpochEntry, LeaderEpochCache};
 pub use producer_entry::{BatchMetadata, ProducerEntry};
 pub use producer_state::{ProducerBatch, ProducerState, SequenceCheck};

@@ -37,6 +37,7 @@ mod idempotence;
 mod kill;
 mod list_offsets;
 mod listeners;
+mod log_files;
 mod metadata;
 mod metrics;
 mod pipelining;

@@ -20,6 +20,7 @@ pub(super) const FLOORS: &[(&str, u8)] = &[
     ("purgatory", 3),
     ("controller", 4),
     ("coordinator", 4),
+    ("inspect", 4),
     ("partition", 4),
     ("quorum", 4),
     ("shard", 5),
