@@ -67,6 +67,10 @@ pub(super) struct Queue {
     has_failed: bool,
     /// A sequence was lost: a new epoch before the next batch.
     must_restart: bool,
+    /// A batch with a sequence was given up, and nobody knows whether the broker has it. Those
+    /// behind it that were sent may be stored, too: they keep their sequences until each has an
+    /// answer, and nothing new is sent before.
+    is_unresolved: bool,
     retry_at: Monotonic,
     backoff: Backoff,
     sequence: Sequence,
@@ -91,6 +95,7 @@ impl Queue {
             in_flight_count: 0,
             has_failed: false,
             must_restart: false,
+            is_unresolved: false,
             retry_at: Monotonic::default(),
             backoff,
             sequence: Sequence {
@@ -115,7 +120,8 @@ impl Queue {
         let Some(front) = self.batches.front() else {
             return Readiness::Empty;
         };
-        if self.has_failed && self.in_flight_count > 0 {
+        let is_new = front.producer.is_none();
+        if (self.has_failed || self.is_unresolved && is_new) && self.in_flight_count > 0 {
             return Readiness::Blocked;
         }
         if self.retry_at > now {
@@ -145,6 +151,7 @@ impl Queue {
             "a sequence restarts when nothing is in flight"
         );
         self.must_restart = false;
+        self.is_unresolved = false;
         self.sequence = Sequence {
             id,
             epoch,
@@ -175,12 +182,13 @@ impl Queue {
     }
 
     /// Whether this batch is the one that the broker must expect next, so that an
-    /// OUT_OF_ORDER_SEQUENCE_NUMBER for it means that the broker has lost something.
+    /// OUT_OF_ORDER_SEQUENCE_NUMBER for it means that the broker has lost something, or never
+    /// got one that was given up. In both cases it does not have this batch.
     pub(super) fn is_next(&self, batch: &Batch) -> bool {
         let base_sequence = batch
             .producer
             .map_or(NO_SEQUENCE, |producer| producer.base_sequence);
-        base_sequence == self.sequence.acknowledged
+        self.is_unresolved || base_sequence == self.sequence.acknowledged
     }
 
     /// A batch in flight was acknowledged.
@@ -199,6 +207,7 @@ impl Queue {
             sequence.acknowledged = sequence_after(producer.base_sequence, batch.record_count);
             sequence.acknowledged_number = Some(batch.number);
         }
+        self.resolve();
     }
 
     /// A batch in flight is to be sent again: it goes back to its place.
@@ -221,7 +230,8 @@ impl Queue {
     pub(super) fn give_up(&mut self, batch: &Batch) {
         self.in_flight_count -= 1;
         self.has_failed = true;
-        self.must_restart |= batch.producer.is_some();
+        self.is_unresolved |= batch.producer.is_some();
+        self.resolve();
     }
 
     /// The first waiting batch, if it was created at or before `limit`: it is given up.
@@ -229,9 +239,22 @@ impl Queue {
         let batch = self
             .batches
             .pop_front_if(|front| limit.is_some_and(|l| front.created <= l))?;
-        self.must_restart |= batch.producer.is_some();
+        self.is_unresolved |= batch.producer.is_some();
         self.has_failed |= batch.producer.is_some();
+        self.resolve();
         Some(batch)
+    }
+
+    /// When all that was sent has an answer or was given up: a sequence that was acknowledged to
+    /// its end has no gap, any other is left for a new epoch.
+    fn resolve(&mut self) {
+        let front = self.batches.front();
+        let is_settled =
+            self.in_flight_count == 0 && front.is_none_or(|front| front.producer.is_none());
+        if self.is_unresolved && is_settled {
+            self.is_unresolved = false;
+            self.must_restart |= self.sequence.acknowledged != self.sequence.next;
+        }
     }
 }
 

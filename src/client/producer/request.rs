@@ -159,7 +159,7 @@ fn verdict(part: &PartitionProduceResponse, sent: &Sent) -> Verdict {
                 log_append_time: None,
             })
         }
-        // Behind a batch that failed this is only the echo of that failure.
+        // Behind a batch that failed and is sent again this is only the echo of that failure.
         ErrorCode::OutOfOrderSequenceNumber if is_idempotent => {
             if sent.partition.queue.borrow().is_next(&sent.batch) {
                 Verdict::Restart(error)

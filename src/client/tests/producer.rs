@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use super::scripted_broker::{Broker, Fault, TOPIC, client, with_broker};
+use super::scripted_broker::{Broker, Fault, REQUEST_TIMEOUT, TOPIC, client, with_broker};
 use crate::client::{
     Acks, ClientError, Delivery, Producer, ProducerOptions, ProducerRecord, TopicProducer,
 };
@@ -161,6 +161,87 @@ fn what_cannot_be_delivered_is_given_up_in_time_with_the_reason() {
         assert!(state.seen.len() > 5, "it was tried again and again");
         assert_eq!(state.seen.last().unwrap().header.producer_epoch, 1);
     });
+}
+
+#[test]
+fn what_was_sent_behind_a_batch_that_is_given_up_is_not_stored_twice() {
+    with_broker(10, 1, |reactor, broker| async move {
+        {
+            let mut state = broker.state.borrow_mut();
+            state.faults = [Fault::Mute, Fault::Mute].into();
+            state.always = Fault::CloseBefore;
+        }
+        // Longer than a request may take, so that both have failed when the first is too old.
+        let options = ProducerOptions {
+            delivery_timeout: REQUEST_TIMEOUT + Duration::from_millis(200),
+            ..one_record_a_batch()
+        };
+        let (_producer, topic) = topic(&reactor, options).await;
+        let first = send(&topic, None, "first").await;
+        reactor.sleep(REQUEST_TIMEOUT / 2).await;
+        let second = send(&topic, None, "second").await;
+        let error = first.wait().await.unwrap_err();
+        assert!(
+            matches!(error, ClientError::DeliveryTimeout { .. }),
+            "{error}"
+        );
+        assert_eq!(second.result(), None, "it has more time");
+        broker.state.borrow_mut().always = Fault::None;
+        assert_eq!(second.wait().await.unwrap().offset, 1);
+        let third = send(&topic, None, "third").await;
+        assert_eq!(third.wait().await.unwrap().offset, 2);
+        assert_eq!(broker.log(0), ["first", "second", "third"]);
+    });
+}
+
+#[test]
+fn whatever_is_given_up_the_rest_is_there_once_and_in_order() {
+    let given_up: usize = (0..60).map(some_are_given_up).sum();
+    assert!(given_up > 60, "{given_up} records were given up");
+}
+
+/// Returns how many were.
+fn some_are_given_up(seed: u64) -> usize {
+    with_broker(seed, 1, move |reactor, broker| async move {
+        let faults = (0..60).map(|_| match reactor.random() % 8 {
+            0 => Fault::Refuse(0, ErrorCode::NotLeaderOrFollower),
+            1 => Fault::Refuse(0, ErrorCode::MessageTooLarge),
+            2 => Fault::CloseBefore,
+            3 => Fault::CloseAfter,
+            4 => Fault::Mute,
+            _ => Fault::None,
+        });
+        broker.state.borrow_mut().faults = faults.collect();
+        let options = ProducerOptions {
+            delivery_timeout: REQUEST_TIMEOUT + Duration::from_millis(reactor.random() % 500),
+            ..one_record_a_batch()
+        };
+        let (producer, topic) = topic(&reactor, options).await;
+        let mut deliveries = Vec::new();
+        for value in numbered(60) {
+            deliveries.push((send(&topic, None, &value).await, value));
+            let pause = reactor.random() % 200_000;
+            reactor.sleep(Duration::from_micros(pause)).await;
+        }
+        producer.flush().await;
+        let log = broker.log(0);
+        let order = numbered(60);
+        let places: Vec<_> = log
+            .iter()
+            .map(|value| order.iter().position(|sent| sent == value))
+            .collect();
+        assert!(places.is_sorted_by(|a, b| a < b), "seed {seed}: {log:?}");
+        let mut given_up = 0;
+        for (delivery, value) in deliveries {
+            match delivery.wait().await {
+                // -1: it is there, the broker no longer remembers where.
+                Ok(metadata) if metadata.offset == -1 => assert!(log.contains(&value)),
+                Ok(metadata) => assert_eq!(log[metadata.offset as usize], value, "seed {seed}"),
+                Err(_) => given_up += 1,
+            }
+        }
+        given_up
+    })
 }
 
 #[test]

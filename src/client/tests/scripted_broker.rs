@@ -32,6 +32,9 @@ pub(super) const TOPIC: &str = "logs";
 const TOPIC_ID: TopicId = TopicId([7; 16]);
 const PRODUCER_ID: i64 = 77;
 
+/// What a client waits for an answer.
+pub(super) const REQUEST_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// What happens to one Produce request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -42,6 +45,8 @@ pub(super) enum Fault {
     CloseBefore,
     /// The connection ends after the append: the answer is lost.
     CloseAfter,
+    /// Appended and never answered; the connection stays.
+    Mute,
 }
 
 /// A batch as it came in.
@@ -112,7 +117,7 @@ pub(super) fn with_broker<T: 'static, F: Future<Output = T> + 'static>(
 
 pub(super) fn options() -> ClientOptions {
     ClientOptions {
-        request_timeout: Duration::from_secs(2),
+        request_timeout: REQUEST_TIMEOUT,
         ..ClientOptions::new(ADDRESS)
     }
 }
@@ -293,6 +298,7 @@ impl Broker {
             .with_partition_responses(answers);
         let response = ProduceResponse::default().with_responses(vec![topic]);
         match request.acks {
+            _ if fault == Fault::Mute => Some(Bytes::new()),
             0 => Some(Bytes::new()),
             _ => Some(encode_response(header, &response).unwrap()),
         }
