@@ -41,9 +41,6 @@ const CALM_PACE: u32 = 200;
 /// Steps of the world of a life that ends before its broker serves.
 const EARLY_STEPS_MAX: u64 = 800;
 
-/// What a start says that finds the directory's lock taken.
-const LOCKED: &str = "is in use by another process";
-
 /// Bytes of the disk when it is made full: less than is on it.
 const FULL_DISK_SIZE: u64 = 64 << 10;
 const DISK_SIZE: u64 = 64 << 30;
@@ -82,8 +79,6 @@ pub(super) struct Driver {
     /// The last life ended by a kill or a power cut.
     was_interrupted: bool,
     is_network_cut: bool,
-    /// The disk was made slow at some time.
-    was_slowed: bool,
 }
 
 const BROKER: MachineId = MachineId::FIRST;
@@ -113,7 +108,6 @@ impl Driver {
             shard_count: 0,
             was_interrupted: false,
             is_network_cut: false,
-            was_slowed: false,
         }
     }
 
@@ -317,7 +311,6 @@ impl Driver {
 
     fn slow_disk(&mut self) {
         self.ledger.reached(State::DiskSlow);
-        self.was_slowed = true;
         let factor = 1 << self.chaos.below(7);
         self.sim.set_disk_slowness(BROKER, factor);
     }
@@ -385,10 +378,7 @@ impl Driver {
             }
             return;
         };
-        // A dead process keeps its locks until the disk is done with what it had begun.
-        let is_slow = self.sim.fault_counts().slow_operations > 0 || self.was_slowed;
-        let may_be_locked = is_slow && failure.to_string().contains(LOCKED);
-        if !self.has_disk_failed(life) && !may_be_locked {
+        if !self.has_disk_failed(life) {
             self.ledger
                 .violated(format!("the broker failed on a disk that works: {failure}"));
         }

@@ -21,6 +21,10 @@ use crate::io::DirEntry;
 /// (measured: 0.4 to 53 ms).
 const LATE_WRITE_DELAY_MAX: u64 = 60_000_000;
 
+/// No operation takes longer, however slow the disk is made, in nanoseconds: below what the
+/// kernel's block layer waits for a device, and below what a start waits for the locks of the dead.
+const DURATION_MAX: u64 = 1_000_000_000;
+
 /// What a small file's new contents are called until they are complete, as on the real machine.
 const ASIDE_SUFFIX: &str = ".tmp";
 
@@ -148,6 +152,7 @@ impl DiskState {
         let kind = operation.fault();
         let delays = self.delays.iter().filter(|(of, _)| Some(*of) == kind);
         duration += delays.map(|(_, delay)| delay).sum::<u64>();
+        duration = duration.min(DURATION_MAX);
         let submitted = Submitted {
             process,
             operation,
