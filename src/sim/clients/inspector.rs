@@ -33,7 +33,7 @@ async fn inspect_all(cast: &Cast, client: &Client) -> Result<(), ClientError> {
                 .list_offsets(&name, &[(partition, OffsetSpec::Latest)])
                 .await?;
             let end = listed.first().copied().flatten().unwrap_or(-1);
-            read_all(cast, client, topic_id, (&name, partition), end).await?;
+            let end = read_all(cast, client, topic_id, (&name, partition), end).await?;
             let mut topics = cast.ledger.topics.borrow_mut();
             let checked = topics
                 .partition_mut(topic_id, partition)
@@ -45,13 +45,15 @@ async fn inspect_all(cast: &Cast, client: &Client) -> Result<(), ClientError> {
     Ok(())
 }
 
+/// Reads up to `end` at least; returns where it came to, which may be behind it: a request of a
+/// connection that is long dead may still be carried out.
 async fn read_all(
     cast: &Cast,
     client: &Client,
     topic_id: TopicId,
     (name, partition): (&str, i32),
     end: Offset,
-) -> Result<(), ClientError> {
+) -> Result<Offset, ClientError> {
     let fetcher = Fetcher::new(client, FetchOptions::default());
     fetcher
         .assign(name, partition, StartOffset::Offset(0))
@@ -62,5 +64,5 @@ async fn read_all(
         cast.ledger.read(topic_id, &fetched);
         position = fetched.next_offset;
     }
-    Ok(())
+    Ok(position.max(end))
 }
