@@ -453,6 +453,7 @@ impl Opening<'_> {
         if continues {
             index.seal();
             self.write_index_files(base_offset, &index).await?;
+            self.write_missing_snapshot(state).await?;
             scan.next_segment();
             return Ok((segment, false));
         }
@@ -553,6 +554,20 @@ impl Opening<'_> {
             written.map_err(|error| LogError::replacing(&path, error))?;
         }
         Ok(())
+    }
+
+    /// The producers at the end of a segment that another one follows: the dead process may have
+    /// come to making that one and not to its snapshot. A truncation goes back to it when the
+    /// segments before it are gone.
+    async fn write_missing_snapshot(&self, state: &LogState) -> Result<(), LogError> {
+        let end = state.log_end_offset;
+        if self.snapshots.contains(&end) {
+            return Ok(());
+        }
+        let path = segment_path(&self.path, end, extension::SNAPSHOT);
+        let snapshot = state.producers.encode_snapshot();
+        let written = self.directory.disk().write_file(&path, snapshot).await;
+        written.map_err(|error| LogError::replacing(&path, error))
     }
 
     /// Removes the segments behind the end, and the snapshots of states that are gone.

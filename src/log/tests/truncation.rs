@@ -133,3 +133,36 @@ fn a_producer_goes_on_where_the_cut_log_ends() {
         assert!(matches!(check(8), SequenceCheck::Refused(_)));
     });
 }
+
+#[test]
+fn a_snapshot_that_a_crash_prevented_is_made_up_for() {
+    let sim = simulation(34);
+    let batch = |producer_id, base_sequence| ProducerBatch {
+        producer_id,
+        producer_epoch: 0,
+        base_sequence,
+        last_offset_delta: 0,
+        is_transactional: false,
+    };
+    run(&sim, move |reactor| async move {
+        let (_directory, log) = open(&reactor, small_segments()).await;
+        append_of(&reactor, &log, batch(7, 0));
+        for sequence in 0..3 {
+            append_of(&reactor, &log, batch(8, sequence));
+        }
+        log.flush_all().await.unwrap();
+        let second = Path::new(DIRECTORY).join("t-0/00000000000000000003.snapshot");
+        reactor.disk().remove_file(&second).await.unwrap();
+    });
+    run(&sim, move |reactor| async move {
+        let (_directory, log) = open(&reactor, small_segments()).await;
+        for sequence in 0..3 {
+            append_of(&reactor, &log, batch(9, sequence));
+        }
+        log.raise_log_start(3).await.unwrap();
+        log.drop_old_segments().await.unwrap();
+        log.truncate_to(4).await.unwrap();
+        let check = log.state().producers.check(&batch(7, 0));
+        assert!(matches!(check, SequenceCheck::Duplicate(_)), "{check:?}");
+    });
+}
