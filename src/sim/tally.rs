@@ -87,6 +87,22 @@ impl Tally {
     }
 
     pub(super) fn add_faults(&mut self, counts: &FaultCounts) {
+        self.add_disk_faults(counts);
+        let faults = [
+            ("read error", counts.read_errors),
+            ("no space", counts.no_space),
+            ("connection reset", counts.connection_resets),
+            ("connection refused", counts.connections_refused),
+            ("delivery held back", counts.held_deliveries),
+            ("wall clock jump", counts.wall_clock_jumps),
+        ];
+        for (name, count) in faults {
+            self.add(name, count);
+        }
+    }
+
+    /// The ends of processes, and what befell writes and flushes.
+    pub fn add_disk_faults(&mut self, counts: &FaultCounts) {
         let faults = [
             ("kill", counts.kills),
             ("power cut", counts.power_cuts),
@@ -95,15 +111,9 @@ impl Tally {
             ("unit lost", counts.lost_units),
             ("size or extents lost", counts.lost_inodes),
             ("name lost", counts.lost_names),
-            ("read error", counts.read_errors),
             ("write error", counts.write_errors),
             ("flush error", counts.flush_errors),
-            ("no space", counts.no_space),
             ("slow operation", counts.slow_operations),
-            ("connection reset", counts.connection_resets),
-            ("connection refused", counts.connections_refused),
-            ("delivery held back", counts.held_deliveries),
-            ("wall clock jump", counts.wall_clock_jumps),
         ];
         for (name, count) in faults {
             self.add(name, count);
@@ -127,7 +137,8 @@ impl Tally {
         missing.map(|(name, _)| name).collect()
     }
 
-    fn add(&mut self, name: &'static str, count: u64) {
+    /// Adds to one count, which may be new.
+    pub fn add(&mut self, name: &'static str, count: u64) {
         *self.counts.entry(name).or_default() += count;
     }
 }

@@ -9,8 +9,9 @@ use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 
-use ringlog::io::sim::{FaultPlan, MachineId, Random, SimOptions, Simulation};
-use ringlog::log::{BrokenRule, LogError};
+use ringlog::io::sim::{FaultPlan, MachineId, ProcessId, Random, SimOptions, Simulation};
+use ringlog::log::{BrokenRule, Landmark, Landmarks, LogError};
+use ringlog::sim::Tally;
 
 use crate::{from_env, seeds};
 use actor::{Actor, Shared};
@@ -30,15 +31,33 @@ const STEP_COUNT_MAX: u64 = 300_000;
 /// Processes within which the operations of a seed must be done.
 const RESTARTS_MAX: u64 = 5_000;
 
+/// The log's own rare states; the others are the broker's.
+const LANDMARKS: [Landmark; 4] = [
+    Landmark::TornTail,
+    Landmark::RollDuringFlush,
+    Landmark::CheckpointDuringRoll,
+    Landmark::ColdRead,
+];
+
+/// What comes in every range of so many seeds; `tests/long/sim` asks for all.
+const COMMON_STATES: [&str; 5] = [
+    "kill",
+    "power cut",
+    "torn write",
+    "late write after a kill",
+    START_REFUSED,
+];
+
+const RECOVERY_INSIDE_RECOVERY: &str = "recovery inside recovery";
+const START_REFUSED: &str = "start refused after a failed flush";
+
 /// What a seed has shown.
 #[derive(Default)]
 pub(crate) struct Outcome {
     trace_hash: u64,
     trace: Option<String>,
-    counts: ringlog::io::sim::FaultCounts,
+    tally: Tally,
     restarts: u64,
-    /// Starts that were refused after a failed flush.
-    refusals: u64,
 }
 
 /// Runs one seed to its number of steps, then checks the log a last time.
@@ -74,6 +93,8 @@ pub(crate) fn run_seed_with(
     let mut restarts = 0;
     let mut refusals = 0;
     let mut flush_errors = 0;
+    let mut recoveries_inside = 0;
+    let mut was_interrupted = false;
     while shared.steps.get() < steps {
         restarts += 1;
         assert!(restarts < RESTARTS_MAX, "seed {seed} comes nowhere");
@@ -97,31 +118,50 @@ pub(crate) fn run_seed_with(
             Ending::Stop => sim.run_until(|sim| !sim.is_running(process)),
             Ending::Kill | Ending::PowerCut => run_a_while(&sim, &shared, &mut chaos),
         }
-        match ending {
-            Ending::PowerCut => {
-                sim.power_cut(MachineId::FIRST);
-                shared.model.borrow_mut().lose_power();
-            }
-            _ => {
-                sim.kill(process);
-                shared.model.borrow_mut().lose_process();
-            }
-        }
+        let is_interrupted = sim.is_running(process);
+        let has_opened = shared.has_opened.replace(false);
+        recoveries_inside += u64::from(was_interrupted && is_interrupted && !has_opened);
+        was_interrupted = is_interrupted;
+        end(&sim, &shared, process, ending);
         if sim.fault_counts().flush_errors > flush_errors {
             flush_errors = sim.fault_counts().flush_errors;
             refusals += u64::from(is_refused(&sim));
-            sim.power_cut(MachineId::FIRST);
-            shared.model.borrow_mut().lose_power();
+            end(&sim, &shared, process, Ending::PowerCut);
         }
     }
     check_a_last_time(&sim, &shared);
+    let mut tally = tally(&sim, &shared);
+    tally.add(RECOVERY_INSIDE_RECOVERY, recoveries_inside);
+    tally.add(START_REFUSED, refusals);
     Outcome {
         trace_hash: sim.trace_hash(),
         trace: sim.trace_text(),
-        counts: sim.fault_counts(),
+        tally,
         restarts,
-        refusals,
     }
+}
+
+fn end(sim: &Simulation, shared: &Shared, process: ProcessId, ending: Ending) {
+    match ending {
+        Ending::PowerCut => {
+            sim.power_cut(MachineId::FIRST);
+            shared.model.borrow_mut().lose_power();
+        }
+        Ending::Stop | Ending::Kill => {
+            sim.kill(process);
+            shared.model.borrow_mut().lose_process();
+        }
+    }
+}
+
+/// What befell the disk, and the states that the log has counted.
+fn tally(sim: &Simulation, shared: &Shared) -> Tally {
+    let mut tally = Tally::default();
+    tally.add_disk_faults(&sim.fault_counts());
+    for landmark in LANDMARKS {
+        tally.add(landmark.name(), shared.landmarks.count(landmark));
+    }
+    tally
 }
 
 fn check_a_last_time(sim: &Simulation, shared: &Rc<Shared>) {
@@ -143,7 +183,7 @@ fn check_a_last_time(sim: &Simulation, shared: &Rc<Shared>) {
 fn is_refused(sim: &Simulation) -> bool {
     sim.set_faults(FaultPlan::none());
     sim.run(MachineId::FIRST, |reactor| async move {
-        let directory = actor::open_directory(&reactor, 1 << 20, None).await;
+        let directory = actor::open_directory(&reactor, 1 << 20, None, Landmarks::default()).await;
         matches!(directory, Err(LogError::NotTrusted { .. }))
     })
 }
@@ -191,29 +231,22 @@ fn faults(chaos: &mut Random) -> FaultPlan {
 #[test]
 fn what_was_acknowledged_survives_every_seed() {
     let steps = from_env("RINGLOG_SIM_STEPS", STEPS_DEFAULT);
-    let mut kills = 0;
-    let mut power_cuts = 0;
-    let mut torn = 0;
-    let mut late = 0;
-    let mut refusals = 0;
+    let mut tally = Tally::default();
     let seeds = seeds(SEEDS_DEFAULT);
+    let is_range = seeds.end - seeds.start >= SEEDS_DEFAULT;
     let is_one = seeds.end - seeds.start == 1;
     for seed in seeds {
         let outcome = run_seed(seed, steps, is_one);
         assert!(outcome.restarts > 0);
-        kills += outcome.counts.kills;
-        power_cuts += outcome.counts.power_cuts;
-        torn += outcome.counts.torn_writes;
-        late += outcome.counts.late_writes;
-        refusals += outcome.refusals;
+        tally.merge(&outcome.tally);
     }
-    if !is_one {
-        let fired = [kills, power_cuts, torn, late, refusals];
-        assert!(
-            fired.iter().all(|&count| count > 0),
-            "a fault never came: {fired:?}"
-        );
+    if let Ok(path) = std::env::var("RINGLOG_SIM_TALLY") {
+        std::fs::write(path, tally.to_string()).expect("RINGLOG_SIM_TALLY can be written");
     }
+    let missing = tally.missing();
+    let is_missing = |name: &&&str| missing.contains(*name);
+    let missing: Vec<_> = COMMON_STATES.iter().filter(is_missing).collect();
+    assert!(!is_range || missing.is_empty(), "never came: {missing:?}");
 }
 
 #[test]

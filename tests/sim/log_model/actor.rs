@@ -11,8 +11,8 @@ use ringlog::batch::{
 use ringlog::io::sim::Random;
 use ringlog::io::{Reactor, Task};
 use ringlog::log::{
-    AppendPlan, BatchToAppend, BrokenRule, DirectoryOptions, Log, LogConfig, LogDirectory,
-    LogError, OpenLog, ReadOutcome, ReadRequest, TailBudget,
+    AppendPlan, BatchToAppend, BrokenRule, DirectoryOptions, Landmarks, Log, LogConfig,
+    LogDirectory, LogError, OpenLog, ReadOutcome, ReadRequest, TailBudget,
 };
 use ringlog::log_state::{ProducerBatch, SequenceCheck};
 use ringlog::types::{ErrorCode, Offset, TopicId, TopicPartition};
@@ -40,6 +40,9 @@ pub(super) struct Shared {
     raised: Cell<bool>,
     /// The process ends by deleting the log.
     pub(super) ends_by_deletion: Cell<bool>,
+    /// This process has opened the log.
+    pub(super) has_opened: Cell<bool>,
+    pub(super) landmarks: Landmarks,
 }
 
 impl Shared {
@@ -72,6 +75,8 @@ impl Shared {
             may_fail: Cell::new(false),
             raised: Cell::new(false),
             ends_by_deletion: Cell::new(false),
+            has_opened: Cell::new(false),
+            landmarks: Landmarks::counting(),
         }
     }
 
@@ -481,10 +486,12 @@ pub(super) async fn open_directory(
     reactor: &Reactor,
     tail_size_max: usize,
     broken_rule: Option<BrokenRule>,
+    landmarks: Landmarks,
 ) -> Result<LogDirectory, LogError> {
     let budget = TailBudget::new(tail_size_max);
     let options = DirectoryOptions {
         broken_rule,
+        landmarks,
         ..DirectoryOptions::new(DIRECTORY.into(), budget)
     };
     LogDirectory::open(reactor, options).await
@@ -502,7 +509,9 @@ async fn open(reactor: &Reactor, shared: &Rc<Shared>) -> Result<(LogDirectory, L
     for parent in ["/data", "/"] {
         disk.sync_dir(parent.as_ref()).await.map_err(io_error)?;
     }
-    let directory = open_directory(reactor, shared.tail_size_max, shared.broken_rule).await?;
+    let landmarks = shared.landmarks.clone();
+    let directory =
+        open_directory(reactor, shared.tail_size_max, shared.broken_rule, landmarks).await?;
     let told = Rc::clone(shared);
     let opened = Log::open(
         &directory,
@@ -520,5 +529,6 @@ async fn open(reactor: &Reactor, shared: &Rc<Shared>) -> Result<(LogDirectory, L
         panic!("a crash was taken for corruption: {error}");
     }
     let (log, _) = opened?;
+    shared.has_opened.set(true);
     Ok((directory, log))
 }
