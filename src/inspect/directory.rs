@@ -8,7 +8,9 @@ use super::files::{Files, read_small_file};
 use super::partition::{PartitionOptions, verify};
 use super::report::{Report, parse_directory_name};
 use crate::log::FLUSH_FAILED_PREFIX;
-use crate::log_state::{MetaProperties, decode_offsets};
+use crate::log_state::{
+    FORMAT_VERSION, FormatError, MetaProperties, decode_offsets, format_version,
+};
 use crate::types::{Offset, TopicPartition};
 
 const META_PROPERTIES: &str = "meta.properties";
@@ -82,8 +84,9 @@ pub fn verify_log_directory(
 fn check_identity(files: &dyn Files, directory: &Path, report: &mut Report<'_>) -> Result<()> {
     let path = directory.join(META_PROPERTIES);
     let fault = match read_small_file(files, &path) {
-        Ok(bytes) => match MetaProperties::decode(&String::from_utf8_lossy(&bytes)) {
-            Ok(_) => return Ok(()),
+        Ok(bytes) => match read_identity(&String::from_utf8_lossy(&bytes)) {
+            Ok(None | Some(..=FORMAT_VERSION)) => return Ok(()),
+            Ok(Some(newer)) => format!("format {newer} is a newer release's; use that one"),
             Err(error) => error.to_string(),
         },
         Err(error) if error.kind() == ErrorKind::NotFound => "is missing".to_owned(),
@@ -91,6 +94,12 @@ fn check_identity(files: &dyn Files, directory: &Path, report: &mut Report<'_>) 
     };
     report.problem(&path, fault);
     Ok(())
+}
+
+/// The format of a directory whose identity can be read; `None` in one of Kafka's.
+fn read_identity(text: &str) -> std::result::Result<Option<u32>, FormatError> {
+    MetaProperties::decode(text)?;
+    format_version(text)
 }
 
 /// A checkpoint of the directory; one that is not there says nothing.

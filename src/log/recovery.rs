@@ -197,6 +197,10 @@ impl Opening<'_> {
         let size = (file.size() as usize).min(2 * CHECKPOINT_SIZE_MAX);
         let read = file.read_at(0, size, IoClass::Background).await;
         let bytes = read.map_err(|error| LogError::io(&path, error))?;
+        if let Some(version) = RecoveryCheckpoint::newer_version(&bytes) {
+            let fault = format!("version {version}, of a newer release; start that one");
+            return Err(LogError::corrupt(&path, 0, fault));
+        }
         Ok(Some((file, RecoveryCheckpoint::newest(&bytes))))
     }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::FormatError;
+use super::format_version::{FORMAT_KEY, FORMAT_VERSION};
 use crate::types::{NodeId, Offset, TopicId, TopicPartition};
 
 /// The text of a per-directory checkpoint (`recovery-point-offset-checkpoint`,
@@ -112,10 +113,11 @@ pub struct MetaProperties {
 }
 
 impl MetaProperties {
-    /// The text of the file, as Kafka reads it.
+    /// The text of the file, as Kafka reads it, with the version of our formats.
     pub fn encode(&self) -> String {
         format!(
-            "version=1\ncluster.id={}\nnode.id={}\ndirectory.id={}\n",
+            "version=1\ncluster.id={}\nnode.id={}\ndirectory.id={}\n\
+             {FORMAT_KEY}={FORMAT_VERSION}\n",
             self.cluster_id, self.node_id, self.directory_id
         )
     }

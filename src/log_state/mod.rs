@@ -10,13 +10,14 @@
 //! | `leader-epoch-checkpoint` | [`LeaderEpochCache::encode`], [`LeaderEpochCache::decode`] |
 //! | `recovery-point-offset-checkpoint` and its like | [`encode_offsets`], [`decode_offsets`] |
 //! | `partition.metadata` | [`encode_partition_metadata`], [`decode_partition_metadata`] |
-//! | `meta.properties` | [`MetaProperties`] |
+//! | `meta.properties` | [`MetaProperties`], [`format_version`] |
 //! | `ringlog-checkpoint` | [`RecoveryCheckpoint`] |
 //!
 //! All but the last are Kafka's, byte for byte; `docs/disk-format.md` draws them.
 
 mod checkpoint_text;
 mod error;
+mod format_version;
 mod index_entry;
 mod leader_epoch_cache;
 mod producer_entry;
@@ -29,6 +30,7 @@ pub use checkpoint_text::{
     encode_partition_metadata,
 };
 pub use error::FormatError;
+pub use format_version::{FORMAT_VERSION, format_version};
 pub use index_entry::{AbortedTransaction, OffsetIndexEntry, TimeIndexEntry};
 pub use leader_epoch_cache::{EpochEntry, LeaderEpochCache};
 pub use producer_entry::{BatchMetadata, ProducerEntry};

@@ -102,6 +102,22 @@ impl RecoveryCheckpoint {
         decode_payload(Cursor(payload))
     }
 
+    /// The version of a slot that a newer release wrote, if there is one: then what
+    /// [`RecoveryCheckpoint::newest`] finds is out of date.
+    pub fn newer_version(file: &[u8]) -> Option<i64> {
+        let (first, second) = file.split_at(file.len() / 2);
+        let versions =
+            [first, second]
+                .into_iter()
+                .filter_map(|slot| match RecoveryCheckpoint::decode(slot) {
+                    Err(FormatError::Version(version)) if version > i64::from(VERSION) => {
+                        Some(version)
+                    }
+                    _ => None,
+                });
+        versions.max()
+    }
+
     /// The newest checkpoint of a whole file (two slots of equal size) and the slot it is in;
     /// `None` when neither is good.
     pub fn newest(file: &[u8]) -> Option<(RecoveryCheckpoint, usize)> {

@@ -15,6 +15,7 @@
 
 mod controller_log;
 mod core;
+mod directory_format;
 mod error;
 mod fetch;
 mod gauges;

@@ -4,6 +4,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::directory_format;
 use super::error::ShardError;
 use crate::config::BrokerConfig;
 use crate::io::{Disk, DiskFacts, FileLock, FileSystem, Reactor, WriteCache};
@@ -67,6 +68,7 @@ pub(super) async fn prepare(
             ),
             _ => fail(format!("cannot be locked: {error}")),
         })?;
+    directory_format::check(&disk, path).await?;
     let properties = identity(reactor, &disk, path, config).await?;
     let was_stopped_cleanly = take_marker(&disk, path).await?;
     Ok(PreparedDirectory {

@@ -15,13 +15,14 @@ use crate::topics::{create, produce};
 
 const GOLDEN: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/segments");
 
-struct Ran {
-    code: Option<i32>,
-    stdout: String,
+pub(crate) struct Ran {
+    pub(crate) code: Option<i32>,
+    pub(crate) stdout: String,
     stderr: String,
 }
 
-fn log(command: &str, options: &[&str], path: &Path) -> Ran {
+/// Runs `ringlog log`.
+pub(crate) fn log(command: &str, options: &[&str], path: &Path) -> Ran {
     let output = Command::new(env!("CARGO_BIN_EXE_ringlog"))
         .args(["log", command])
         .args(options)

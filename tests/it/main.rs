@@ -32,6 +32,7 @@ mod connections;
 mod create_topics;
 mod fetch;
 mod fetch_wait;
+mod formats;
 mod full_disk;
 mod idempotence;
 mod kill;

@@ -45,6 +45,19 @@ fn all_that_it_holds_comes_back() {
 }
 
 #[test]
+fn a_slot_of_a_newer_release_is_told() {
+    let slot = |number| {
+        let mut bytes = checkpoint(number, 1).encode();
+        bytes.resize(4096, 0);
+        bytes
+    };
+    let mut file = [slot(1), slot(2)].concat();
+    assert_eq!(RecoveryCheckpoint::newer_version(&file), None);
+    file[4096 + 9] = 3;
+    assert_eq!(RecoveryCheckpoint::newer_version(&file), Some(3));
+}
+
+#[test]
 fn the_newest_good_slot_counts() {
     let slot = |number| {
         let mut bytes = checkpoint(number, 2).encode();
