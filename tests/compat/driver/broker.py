@@ -35,7 +35,8 @@ def free_port():
 class Ringlog:
     """One broker process on a directory that survives the process."""
 
-    def __init__(self, binary=None, directory=None):
+    def __init__(self, binary=None, directory=None, overrides=()):
+        self.overrides = overrides
         self.binary = binary or build()
         self.directory = Path(directory or tempfile.mkdtemp(prefix="ringlog-compat-"))
         self.address = f"127.0.0.1:{free_port()}"
@@ -54,6 +55,7 @@ class Ringlog:
             str(self.binary), "start",
             "-o", f"listeners=PLAINTEXT://{self.address}",
             "-o", f"log.dirs={self.directory / 'data'}",
+            *(word for each in self.overrides for word in ("-o", each)),
         ]
         with open(self.log, "ab") as output:
             self.process = subprocess.Popen(
@@ -74,7 +76,12 @@ class Ringlog:
         self.process.wait()
 
     def stop(self):
-        """A clean stop, by pid; the directory goes. An exit code other than 0 is an error."""
+        """A clean stop; the directory goes."""
+        self.end()
+        shutil.rmtree(self.directory)
+
+    def end(self):
+        """A clean stop, by pid; the directory stays. An exit code other than 0 is an error."""
         self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(STOP_TIMEOUT_S)
@@ -83,7 +90,6 @@ class Ringlog:
             raise RuntimeError(f"no clean stop in {STOP_TIMEOUT_S} s:\n{self.tail()}")
         if code != 0:
             raise RuntimeError(f"the broker ended with {code}:\n{self.tail()}")
-        shutil.rmtree(self.directory)
 
 
 class Running:

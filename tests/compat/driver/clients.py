@@ -241,12 +241,16 @@ class Java(Client):
         (jar,) = (TOOLS / "java").glob("kafka-clients-*.jar")
         return jar.stem.removeprefix("kafka-clients-")
 
-    def tool(self, tool, *arguments, content=b""):
-        command = [
+    @staticmethod
+    def command(java_class, *arguments):
+        return [
             "java", "-Xmx256M", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xshare:auto",
             "-Dorg.slf4j.simpleLogger.defaultLogLevel=error", "-cp", f"{TOOLS / 'java'}/*",
-            f"org.apache.kafka.tools.{tool}", *arguments,
+            java_class, *arguments,
         ]
+
+    def tool(self, tool, *arguments, content=b""):
+        command = self.command(f"org.apache.kafka.tools.{tool}", *arguments)
         return process.run(command, content).decode()
 
     def at(self):
