@@ -266,7 +266,11 @@ impl LogDirectory {
             .collect();
         let mut result = self.failure().map_or(Ok(()), Err);
         for task in stopping {
-            result = result.and(task.await);
+            result = result.and(match task.await {
+                // It is being deleted: the next start ends that.
+                Err(LogError::Closed) => Ok(()),
+                stopped => stopped,
+            });
         }
         self.inner.is_stopped.set(true);
         self.end_tasks();

@@ -101,3 +101,20 @@ fn a_topic_that_cannot_be_deleted_durably_ends_the_directory() {
         assert!(directory.has_failed());
     });
 }
+
+#[test]
+fn a_stop_beside_a_deletion_is_a_clean_one() {
+    let sim = simulation(3);
+    run(&sim, |reactor| async move {
+        let (directory, log) = open(&reactor, lazy()).await;
+        let now = reactor.wall_clock();
+        append_at(&log, 0, now, now);
+        let deleted = log.clone();
+        let deleting = reactor.spawn(async move { deleted.delete().await });
+        while !log.inner.is_closed.get() {
+            reactor.yield_now().await;
+        }
+        assert!(!deleting.is_finished());
+        directory.stop().await.unwrap();
+    });
+}
