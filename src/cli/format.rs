@@ -1,4 +1,4 @@
-//! `ringlog format`: makes an empty log directory a broker's.
+//! `ringlog format`: makes empty log directories a broker's.
 
 use anyhow::{Result, anyhow};
 
@@ -6,10 +6,9 @@ use super::start::ConfigArgs;
 use crate::io::{self, ReactorOptions};
 use crate::shard::Shard;
 
-/// Formats the configured directory. One that is formatted already stays as it is.
+/// Formats the configured directories. One that is formatted already stays as it is.
 pub(super) fn run(args: &ConfigArgs) -> Result<()> {
     let config = args.load()?;
-    let directory = config.log_dirs[0].display().to_string();
     io::preflight()?;
     let options = ReactorOptions {
         name: "format".to_owned(),
@@ -24,11 +23,15 @@ pub(super) fn run(args: &ConfigArgs) -> Result<()> {
         .into_iter()
         .next()
         .ok_or_else(|| anyhow!("no shard ran"))?;
-    let (cluster_id, was_there) = formatted??;
-    if was_there {
-        println!("{directory} is formatted already, for cluster {cluster_id}");
-    } else {
-        println!("formatted {directory} for cluster {cluster_id}");
+    let formatted = formatted??;
+    let cluster_id = formatted.cluster_id;
+    for (path, was_there) in formatted.directories {
+        let path = path.display();
+        if was_there {
+            println!("{path} is formatted already, for cluster {cluster_id}");
+        } else {
+            println!("formatted {path} for cluster {cluster_id}");
+        }
     }
     Ok(())
 }

@@ -47,7 +47,6 @@ fn read(path: &Path) -> Result<(String, String)> {
 /// Runs the broker until SIGTERM or SIGINT, or until it fails.
 pub(super) fn run(args: &ConfigArgs) -> Result<()> {
     let config = args.load()?;
-    let directory = config.log_dirs[0].display().to_string();
     let stop = StopSignal::new();
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         // The second one ends the process at once: nothing acknowledged is lost by that either.
@@ -55,7 +54,7 @@ pub(super) fn run(args: &ConfigArgs) -> Result<()> {
         signal_hook::flag::register(signal, stop.flag())?;
     }
     let broker = Broker::start(config, stop)?;
-    banner(broker.info(), &directory);
+    banner(broker.info());
     if let Err(error) = broker.wait() {
         bail!("the broker ended: {error}");
     }
@@ -64,7 +63,7 @@ pub(super) fn run(args: &ConfigArgs) -> Result<()> {
 }
 
 /// Nobody may be reading: a supervisor that has closed the pipe is no reason to end.
-fn banner(info: &BrokerInfo, directory: &str) {
+fn banner(info: &BrokerInfo) {
     let BrokerInfo {
         address,
         listeners,
@@ -72,13 +71,20 @@ fn banner(info: &BrokerInfo, directory: &str) {
         shard_count,
         partition_count,
         metrics_address,
+        log_dirs,
         disk,
     } = info;
     let mut lines = vec![
         format!("Ringlog {} listens on {address}", env!("CARGO_PKG_VERSION")),
         format!("  cluster {cluster_id}, {shard_count} shards, {partition_count} partitions"),
-        format!("  log directory {directory}"),
     ];
+    lines.extend(log_dirs.iter().map(|state| {
+        let path = state.path.display();
+        match &state.offline {
+            None => format!("  log directory {path}"),
+            Some(reason) => format!("  log directory {path} IS OFFLINE: {reason}"),
+        }
+    }));
     if listeners.len() > 1 {
         let more = listeners
             .iter()

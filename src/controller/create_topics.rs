@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::directories::DirectoryPlacer;
 use super::machine::Controller;
 use super::request::{
     ControllerReply, CreateTopicResult, CreateTopics, ManualAssignment, NewTopic, Outcome,
@@ -29,7 +30,11 @@ struct Refusal(ErrorCode, String);
 type Placement = Vec<Vec<NodeId>>;
 
 impl Controller {
-    pub(super) fn create_topics(&self, request: CreateTopics) -> Outcome {
+    pub(super) fn create_topics(
+        &self,
+        request: CreateTopics,
+        mut placer: DirectoryPlacer,
+    ) -> Outcome {
         let (topics, duplicates) = split_duplicates(request.topics);
         let refuse_all = self.too_many_partitions(&topics);
         let mut records = Vec::new();
@@ -40,7 +45,7 @@ impl Controller {
                     ErrorCode::PolicyViolation,
                     "Excessively large number of partitions per request.".to_owned(),
                 )),
-                false => self.create_topic(&topic, &mut records),
+                false => self.create_topic(&topic, &mut records, &mut placer),
             };
             results.push(created.unwrap_or_else(|Refusal(error, message)| {
                 CreateTopicResult::error(&topic.name, error, message)
@@ -63,7 +68,11 @@ impl Controller {
         }
     }
 
-    pub(super) fn auto_create_topics(&self, topics: Vec<(String, TopicId)>) -> Outcome {
+    pub(super) fn auto_create_topics(
+        &self,
+        topics: Vec<(String, TopicId)>,
+        mut placer: DirectoryPlacer,
+    ) -> Outcome {
         let mut records = Vec::new();
         let mut results = Vec::new();
         let mut seen = BTreeSet::new();
@@ -90,7 +99,7 @@ impl Controller {
                     ErrorCode::PolicyViolation,
                     "Excessively large number of partitions per request.".to_owned(),
                 )),
-                false => self.create_topic(&topic, &mut records),
+                false => self.create_topic(&topic, &mut records, &mut placer),
             };
             results.push(created.unwrap_or_else(|Refusal(error, message)| {
                 CreateTopicResult::error(&topic.name, error, message)
@@ -129,6 +138,7 @@ impl Controller {
         &self,
         topic: &NewTopic,
         records: &mut Vec<MetadataRecord>,
+        placer: &mut DirectoryPlacer,
     ) -> Result<CreateTopicResult, Refusal> {
         self.check_name(&topic.name)?;
         let configs = self.check_configs(topic)?;
@@ -153,6 +163,7 @@ impl Controller {
                 leader: replicas[0],
                 leader_epoch: 0,
                 partition_epoch: 0,
+                directories: placer.place(replicas),
             }));
         }
         Ok(CreateTopicResult {

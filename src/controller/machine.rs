@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use super::directories::{DirectoryPlacer, DirectorySpace};
 use super::request::{ControllerReply, ControllerRequest, Outcome};
 use crate::config::BrokerConfig;
 use crate::metadata::{ApplyError, MetadataDelta, MetadataImage, MetadataRecord, collision_key};
@@ -34,15 +35,25 @@ impl Controller {
         &self.image
     }
 
-    /// Answers a request. Changes nothing: the records do, when they are replayed. The time is part
-    /// of every machine's signature; nothing that one node is asked depends on it yet.
-    pub fn handle(&self, _now: Monotonic, request: ControllerRequest) -> Outcome {
+    /// Answers a request. Changes nothing: the records do, when they are replayed. `directories`
+    /// are those of this node that take new partitions. The time is part of every machine's
+    /// signature; nothing that one node is asked depends on it yet.
+    pub fn handle(
+        &self,
+        _now: Monotonic,
+        directories: &[DirectorySpace],
+        request: ControllerRequest,
+    ) -> Outcome {
+        let placer = || DirectoryPlacer::new(directories, &self.image, self.config.node_id);
         match request {
-            ControllerRequest::CreateTopics(request) => self.create_topics(request),
-            ControllerRequest::AutoCreateTopics(topics) => self.auto_create_topics(topics),
+            ControllerRequest::CreateTopics(request) => self.create_topics(request, placer()),
+            ControllerRequest::AutoCreateTopics(topics) => {
+                self.auto_create_topics(topics, placer())
+            }
             ControllerRequest::DeleteTopics(request) => self.delete_topics(request),
             ControllerRequest::AllocateProducerIds => self.allocate_producer_ids(),
             ControllerRequest::RegisterBroker(request) => self.register_broker(request),
+            ControllerRequest::AssignDirectories(found) => self.assign_directories(&found),
         }
     }
 

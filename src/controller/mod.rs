@@ -16,6 +16,7 @@
 mod brokers;
 mod create_topics;
 mod delete_topics;
+mod directories;
 mod machine;
 mod producer_ids;
 mod request;
@@ -25,6 +26,7 @@ mod tests;
 
 pub use brokers::bootstrap_records;
 pub use create_topics::RECORDS_PER_REQUEST_MAX;
+pub use directories::DirectorySpace;
 pub use machine::Controller;
 pub use producer_ids::PRODUCER_ID_BLOCK_SIZE;
 pub use request::{

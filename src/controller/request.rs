@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::metadata::{MetadataRecord, RegisterBroker};
-use crate::types::{ErrorCode, NodeId, PartitionIndex, ProducerId, TopicId};
+use crate::types::{
+    DirectoryId, ErrorCode, NodeId, PartitionIndex, ProducerId, TopicId, TopicIdPartition,
+};
 
 /// A request to the controller.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -18,6 +20,9 @@ pub enum ControllerRequest {
     AllocateProducerIds,
     /// This process has started; `broker_epoch` is the metadata log's end offset.
     RegisterBroker(RegisterBroker),
+    /// At a start of this node: where it keeps partitions. At most
+    /// [`RECORDS_PER_REQUEST_MAX`](super::RECORDS_PER_REQUEST_MAX).
+    AssignDirectories(Vec<(TopicIdPartition, DirectoryId)>),
 }
 
 /// The answer to the [`ControllerRequest`] of the same name; AutoCreateTopics is answered as
@@ -30,6 +35,7 @@ pub enum ControllerReply {
     AllocateProducerIds(Result<ProducerIdBlock, ErrorCode>),
     /// `INVALID_REQUEST` when the broker epoch does not exceed that of the last registration.
     RegisterBroker(Result<(), ErrorCode>),
+    AssignDirectories,
 }
 
 /// Records to append as one atomic batch (perhaps none), and the reply to send once they are

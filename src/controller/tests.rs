@@ -5,11 +5,12 @@ use std::sync::Arc;
 use super::*;
 use crate::config::BrokerConfig;
 use crate::metadata::{ConfigResource, MetadataDelta, MetadataRecord, RegisterBroker};
-use crate::types::{ErrorCode, Monotonic, TopicId};
+use crate::types::{DirectoryId, ErrorCode, Monotonic, TopicId, TopicIdPartition};
 
 /// A controller whose records are replayed at once, with broker 7 registered.
 struct Driven {
     controller: Controller,
+    directories: Vec<DirectorySpace>,
     topic_ids: u8,
 }
 
@@ -21,6 +22,7 @@ impl Driven {
     fn with(config: BrokerConfig) -> Driven {
         let mut driven = Driven {
             controller: Controller::new(Arc::new(config)),
+            directories: Vec::new(),
             topic_ids: 0,
         };
         driven.register(7, 1);
@@ -38,7 +40,9 @@ impl Driven {
     }
 
     fn handle(&mut self, request: ControllerRequest) -> ControllerReply {
-        let outcome = self.controller.handle(Monotonic(0), request);
+        let outcome = self
+            .controller
+            .handle(Monotonic(0), &self.directories, request);
         let mut delta = MetadataDelta::default();
         for record in &outcome.records {
             let decoded = MetadataRecord::decode(&record.encode()).expect("decodes");
@@ -412,7 +416,7 @@ fn validate_only_answers_and_changes_nothing() {
         topics: vec![driven.topic("a")],
         validate_only: true,
     });
-    let outcome = driven.controller.handle(Monotonic(0), request);
+    let outcome = driven.controller.handle(Monotonic(0), &[], request);
     assert!(outcome.records.is_empty());
     let ControllerReply::CreateTopics(results) = outcome.reply else {
         panic!("{:?}", outcome.reply);
@@ -547,7 +551,7 @@ fn no_producer_id_is_handed_out_twice() {
         let mut delta = MetadataDelta::default();
         successor.replay(&record, &mut delta).expect("fits");
     }
-    let outcome = successor.handle(Monotonic(0), ControllerRequest::AllocateProducerIds);
+    let outcome = successor.handle(Monotonic(0), &[], ControllerRequest::AllocateProducerIds);
     let ControllerReply::AllocateProducerIds(Ok(block)) = outcome.reply else {
         panic!("{:?}", outcome.reply);
     };
@@ -585,4 +589,99 @@ fn a_new_cluster_has_kafkas_features() {
         (features["metadata.version"], features["kraft.version"]),
         (27, 1)
     );
+}
+
+/// Three log directories: two with as much free space, one with a third of it.
+const SPACES: [(u8, u64); 3] = [(1, 300 << 30), (2, 300 << 30), (3, 100 << 30)];
+
+fn with_directories(spaces: &[(u8, u64)]) -> Driven {
+    let mut driven = Driven::with(BrokerConfig {
+        node_id: 7,
+        ..BrokerConfig::default()
+    });
+    let space = |&(id, free_bytes)| DirectorySpace {
+        directory_id: DirectoryId([id; 16]),
+        free_bytes,
+    };
+    driven.directories = spaces.iter().map(space).collect();
+    driven
+}
+
+impl Driven {
+    fn create_with(&mut self, name: &str, partition_count: i32) {
+        let mut topic = self.topic(name);
+        topic.partition_count = partition_count;
+        assert_eq!(self.create_one(topic), (ErrorCode::None, None));
+    }
+
+    /// In which directories a topic's partitions are, by their first byte.
+    fn places(&self, name: &str) -> Vec<u8> {
+        let topic = self.controller.image().topic_by_name(name).expect("it is");
+        let partitions = topic.partitions.iter();
+        partitions.map(|p| p.directory_of(7).0[0]).collect()
+    }
+}
+
+#[test]
+fn new_partitions_go_where_each_has_most_space_to_itself() {
+    let mut driven = with_directories(&SPACES);
+    driven.create_with("wide", 7);
+    assert_eq!(driven.places("wide"), [1, 2, 1, 2, 3, 1, 2]);
+    // One after the other it is the same.
+    let mut driven = with_directories(&SPACES);
+    let mut places = Vec::new();
+    for index in 0..7 {
+        driven.created(&format!("t{index}"));
+        places.extend(driven.places(&format!("t{index}")));
+    }
+    assert_eq!(places, [1, 2, 1, 2, 3, 1, 2]);
+    // What is deleted makes room; a directory that fills up takes no more.
+    for index in [0, 2, 5] {
+        driven.delete(vec![TopicReference {
+            name: Some(format!("t{index}")),
+            topic_id: TopicId::ZERO,
+        }]);
+    }
+    driven.create_with("later", 2);
+    assert_eq!(driven.places("later"), [1, 1]);
+    driven.directories[0].free_bytes = 0;
+    driven.create_with("last", 3);
+    assert!(!driven.places("last").contains(&1));
+}
+
+#[test]
+fn without_any_space_they_still_spread_and_without_a_directory_nobody_says() {
+    let mut driven = with_directories(&[(1, 0), (2, 0)]);
+    driven.create_with("full", 4);
+    assert_eq!(driven.places("full"), [1, 2, 1, 2]);
+    let mut driven = with_directories(&[]);
+    driven.create_with("nowhere", 1);
+    assert_eq!(driven.places("nowhere"), [0]);
+}
+
+#[test]
+fn a_partition_that_was_found_elsewhere_is_recorded_there_once() {
+    let mut driven = with_directories(&SPACES);
+    let topic_id = driven.created("moved");
+    let of = |partition| TopicIdPartition {
+        topic_id,
+        partition,
+    };
+    let found = |directory, partition| {
+        let directory = DirectoryId([directory; 16]);
+        ControllerRequest::AssignDirectories(vec![(of(partition), directory)])
+    };
+    assert_eq!(driven.places("moved"), [1]);
+    let epoch = |driven: &Driven| {
+        let partition = driven.controller.image().partition(of(0)).expect("it is");
+        (partition.leader_epoch, partition.partition_epoch)
+    };
+    driven.handle(found(3, 0));
+    assert_eq!((driven.places("moved"), epoch(&driven)), (vec![3], (0, 1)));
+    let unchanged = |request| {
+        let outcome = driven.controller.handle(Monotonic(0), &[], request);
+        outcome.records.is_empty()
+    };
+    assert!(unchanged(found(3, 0)));
+    assert!(unchanged(found(3, 1)), "there is no such partition");
 }

@@ -73,6 +73,10 @@ pub enum WriteCache {
 /// What can be found out about the disk under a directory; logged at start.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskFacts {
+    /// The device beneath, whichever part of it: what one failed flush may have taken writes from.
+    pub device: u64,
+    /// The directory itself, on its file system: two names with the same numbers are one directory.
+    pub directory: (u64, u64),
     pub file_system: FileSystem,
     /// Whether the filesystem has a journal; `None` if it cannot be told.
     pub journal: Option<bool>,

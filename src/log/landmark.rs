@@ -39,6 +39,10 @@ landmarks! {
     ColdRead, "cold read";
     /// At start the directory of a deleted topic was still under its name.
     StrayDirectory, "stray directory";
+    /// One of several log directories failed, and a partition with it.
+    PartitionLost, "partition lost with its directory";
+    /// A partition was not opened, because its directory is offline.
+    PartitionOffline, "partition of an offline directory";
     /// At start a deletion that a crash interrupted was finished.
     DeletionFinishedAtStart, "deletion finished at start";
 }

@@ -250,6 +250,11 @@ impl Log {
         self.inner.topic_id
     }
 
+    /// Whether its directory has failed.
+    pub fn has_failed(&self) -> bool {
+        self.inner.directory.has_failed()
+    }
+
     /// What the partition's state machine reads and changes. Not across an await.
     pub fn state(&self) -> RefMut<'_, LogState> {
         self.inner.state.borrow_mut()

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::FormatError;
 use super::format_version::{FORMAT_KEY, FORMAT_VERSION};
-use crate::types::{NodeId, Offset, TopicId, TopicPartition};
+use crate::types::{DirectoryId, NodeId, Offset, TopicId, TopicPartition};
 
 /// The text of a per-directory checkpoint (`recovery-point-offset-checkpoint`,
 /// `log-start-offset-checkpoint`, `replication-offset-checkpoint`).
@@ -108,8 +108,8 @@ pub fn decode_partition_metadata(text: &str) -> Result<TopicId, FormatError> {
 pub struct MetaProperties {
     pub cluster_id: String,
     pub node_id: NodeId,
-    /// Id of this one directory, printed as topic ids are.
-    pub directory_id: TopicId,
+    /// Of this one directory.
+    pub directory_id: DirectoryId,
 }
 
 impl MetaProperties {
@@ -150,7 +150,7 @@ impl MetaProperties {
         Ok(MetaProperties {
             cluster_id: get("cluster.id")?.to_owned(),
             node_id: node_id.parse().map_err(|_| wrong("node.id", node_id))?,
-            directory_id: TopicId::parse(directory_id)
+            directory_id: DirectoryId::parse(directory_id)
                 .ok_or_else(|| wrong("directory.id", directory_id))?,
         })
     }

@@ -4,6 +4,9 @@
 //! order of their declaration: integers as zigzag varints, ids as 16 bytes, strings and lists with
 //! a uvarint count before them, an optional one with the count plus one (0 is "none").
 //! A field is never taken away and never changes its meaning under the same version.
+//!
+//! A partition has version 1 as soon as one of its replicas has a directory; its directories' ids
+//! follow, one for each replica.
 
 use std::sync::Arc;
 
@@ -11,12 +14,15 @@ use super::record::{
     ConfigRecord, ConfigResource, ConfigResourceType, Endpoint, FeatureRecord, MetadataRecord,
     PartitionRecord, ProducerIdsRecord, RegisterBroker, RemoveTopicRecord, TopicRecord,
 };
-use crate::types::TopicId;
+use crate::types::{DirectoryId, TopicId};
 
 const FRAME_VERSION: u8 = 1;
 
-/// The highest version of every record type: one so far.
+/// The version of every record type but [`PARTITION`].
 const RECORD_VERSION: u64 = 0;
+
+/// Of a partition with directories.
+const PARTITION_VERSION_DIRECTORIES: u64 = 1;
 
 const TOPIC: u64 = 1;
 const PARTITION: u64 = 2;
@@ -92,10 +98,14 @@ impl MetadataRecord {
             return Err(RecordError::UnknownType(kind));
         }
         let version = input.unsigned()?;
-        if version > RECORD_VERSION {
+        let known = match kind {
+            PARTITION => PARTITION_VERSION_DIRECTORIES,
+            _ => RECORD_VERSION,
+        };
+        if version > known {
             return Err(RecordError::UnknownVersion { kind, version });
         }
-        let record = input.record(kind)?;
+        let record = input.record(kind, version)?;
         match input.0.len() {
             0 => Ok(record),
             left => Err(RecordError::TrailingBytes(left)),
@@ -107,8 +117,12 @@ struct Writer(Vec<u8>);
 
 impl Writer {
     fn kind(&mut self, kind: u64) {
+        self.kind_and_version(kind, RECORD_VERSION);
+    }
+
+    fn kind_and_version(&mut self, kind: u64, version: u64) {
         self.unsigned(kind);
-        self.unsigned(RECORD_VERSION);
+        self.unsigned(version);
     }
 
     fn unsigned(&mut self, mut value: u64) {
@@ -150,7 +164,17 @@ impl Writer {
     }
 
     fn partition(&mut self, record: &PartitionRecord) {
-        self.kind(PARTITION);
+        assert_eq!(
+            record.directories.len(),
+            record.replicas.len(),
+            "each replica has a directory, assigned or not"
+        );
+        let mut directories = record.directories.iter();
+        let has_directories = directories.any(|id| *id != DirectoryId::UNASSIGNED);
+        match has_directories {
+            true => self.kind_and_version(PARTITION, PARTITION_VERSION_DIRECTORIES),
+            false => self.kind(PARTITION),
+        }
         self.id(&record.topic_id.0);
         self.signed(i64::from(record.partition));
         self.nodes(&record.replicas);
@@ -158,6 +182,9 @@ impl Writer {
         self.signed(i64::from(record.leader));
         self.signed(i64::from(record.leader_epoch));
         self.signed(i64::from(record.partition_epoch));
+        if has_directories {
+            record.directories.iter().for_each(|id| self.id(&id.0));
+        }
     }
 
     fn register_broker(&mut self, record: &RegisterBroker) {
@@ -179,21 +206,13 @@ impl Writer {
 struct Reader<'a>(&'a [u8]);
 
 impl Reader<'_> {
-    fn record(&mut self, kind: u64) -> Result<MetadataRecord, RecordError> {
+    fn record(&mut self, kind: u64, version: u64) -> Result<MetadataRecord, RecordError> {
         Ok(match kind {
             TOPIC => MetadataRecord::Topic(TopicRecord {
                 topic_id: self.topic_id()?,
                 name: self.string()?,
             }),
-            PARTITION => MetadataRecord::Partition(PartitionRecord {
-                topic_id: self.topic_id()?,
-                partition: self.signed("partition")?,
-                replicas: self.nodes()?,
-                isr: self.nodes()?,
-                leader: self.signed("leader")?,
-                leader_epoch: self.signed("leader_epoch")?,
-                partition_epoch: self.signed("partition_epoch")?,
-            }),
+            PARTITION => MetadataRecord::Partition(self.partition(version)?),
             REMOVE_TOPIC => MetadataRecord::RemoveTopic(RemoveTopicRecord {
                 topic_id: self.topic_id()?,
             }),
@@ -221,6 +240,26 @@ impl Reader<'_> {
             }),
             _ => return Err(RecordError::UnknownType(kind)),
         })
+    }
+
+    fn partition(&mut self, version: u64) -> Result<PartitionRecord, RecordError> {
+        let mut record = PartitionRecord {
+            topic_id: self.topic_id()?,
+            partition: self.signed("partition")?,
+            replicas: self.nodes()?,
+            isr: self.nodes()?,
+            leader: self.signed("leader")?,
+            leader_epoch: self.signed("leader_epoch")?,
+            partition_epoch: self.signed("partition_epoch")?,
+            directories: Vec::new(),
+        };
+        record.directories = vec![DirectoryId::UNASSIGNED; record.replicas.len()];
+        if version >= PARTITION_VERSION_DIRECTORIES {
+            for directory in &mut record.directories {
+                *directory = DirectoryId(self.id()?);
+            }
+        }
+        Ok(record)
     }
 
     fn byte(&mut self) -> Result<u8, RecordError> {

@@ -8,7 +8,9 @@ use super::record::{
     ConfigRecord, ConfigResource, FeatureRecord, MetadataRecord, PartitionRecord,
     ProducerIdsRecord, RegisterBroker, TopicRecord,
 };
-use crate::types::{LeaderEpoch, NodeId, PartitionIndex, ProducerId, TopicId, TopicIdPartition};
+use crate::types::{
+    DirectoryId, LeaderEpoch, NodeId, PartitionIndex, ProducerId, TopicId, TopicIdPartition,
+};
 
 /// The state after replaying a log of [`MetadataRecord`]s. A clone shares it all; an
 /// `Arc<MetadataImage>` is what shards hold.
@@ -39,6 +41,7 @@ pub struct PartitionImage {
     pub leader: NodeId,
     pub leader_epoch: LeaderEpoch,
     pub partition_epoch: i32,
+    pub directories: Vec<DirectoryId>,
 }
 
 /// A broker: its latest registration.
@@ -364,7 +367,34 @@ impl PartitionImage {
             leader: record.leader,
             leader_epoch: record.leader_epoch,
             partition_epoch: record.partition_epoch,
+            directories: record.directories.clone(),
         }
+    }
+
+    /// In which directory a node keeps its replica; [`DirectoryId::UNASSIGNED`] too when it has
+    /// none.
+    pub fn directory_of(&self, node_id: NodeId) -> DirectoryId {
+        let replicas = self.replicas.iter().zip(&self.directories);
+        let mut own = replicas.filter(|(replica, _)| **replica == node_id);
+        own.next()
+            .map_or(DirectoryId::UNASSIGNED, |(_, directory)| *directory)
+    }
+
+    /// The record that gives a node's replica a directory, and changes nothing else.
+    pub fn assigned(
+        &self,
+        of: TopicIdPartition,
+        node_id: NodeId,
+        directory: DirectoryId,
+    ) -> PartitionRecord {
+        let mut record = self.to_record(of.topic_id, of.partition);
+        record.partition_epoch += 1;
+        for (replica, slot) in record.replicas.iter().zip(&mut record.directories) {
+            if *replica == node_id {
+                *slot = directory;
+            }
+        }
+        record
     }
 
     fn to_record(&self, topic_id: TopicId, partition: PartitionIndex) -> PartitionRecord {
@@ -376,6 +406,7 @@ impl PartitionImage {
             leader: self.leader,
             leader_epoch: self.leader_epoch,
             partition_epoch: self.partition_epoch,
+            directories: self.directories.clone(),
         }
     }
 

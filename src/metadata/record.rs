@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::types::{LeaderEpoch, NodeId, PartitionIndex, ProducerId, TopicId};
+use crate::types::{DirectoryId, LeaderEpoch, NodeId, PartitionIndex, ProducerId, TopicId};
 
 /// One record of the metadata log. Its bytes are the value of a Kafka record without key; see
 /// [`MetadataRecord::encode`].
@@ -38,6 +38,9 @@ pub struct PartitionRecord {
     pub leader_epoch: LeaderEpoch,
     /// Counts the changes of this partition, leader or not (`partitionEpoch` of KIP-497).
     pub partition_epoch: i32,
+    /// In which of its log directories each of `replicas` keeps the partition, in their order
+    /// (KIP-858).
+    pub directories: Vec<DirectoryId>,
 }
 
 /// A topic goes, with its partitions and its configuration.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use proptest::prelude::*;
 
 use super::*;
-use crate::types::{PartitionIndex, TopicId, TopicIdPartition};
+use crate::types::{DirectoryId, PartitionIndex, TopicId, TopicIdPartition};
 
 fn id(number: u8) -> TopicId {
     TopicId([number; 16])
@@ -28,6 +28,7 @@ fn partition_record(number: u8, partition: PartitionIndex) -> PartitionRecord {
         leader: 7,
         leader_epoch: 0,
         partition_epoch: 0,
+        directories: vec![DirectoryId([9; 16])],
     }
 }
 
@@ -124,9 +125,12 @@ mod codec {
             }),
             (topic_id.clone(), any::<[i32; 4]>(), nodes(), nodes()).prop_map(
                 |(topic_id, [partition, leader, leader_epoch, partition_epoch], replicas, isr)| {
+                    let ids = replicas.iter().map(|id| DirectoryId([*id as u8 & 1; 16]));
+                    let directories = ids.collect();
                     MetadataRecord::Partition(PartitionRecord {
                         topic_id,
                         partition,
+                        directories,
                         replicas,
                         isr,
                         leader,
@@ -191,15 +195,35 @@ mod codec {
         #[test]
         fn arbitrary_bytes_are_an_error_or_a_record(
             kind in 0u8..9,
+            version in 0u8..3,
             rest in proptest::collection::vec(any::<u8>(), 0..80),
         ) {
             // With a plausible head, so that the fields are reached.
-            let bytes = [&[1, kind, 0], &rest[..]].concat();
+            let bytes = [&[1, kind, version], &rest[..]].concat();
             if let Ok(record) = MetadataRecord::decode(&bytes) {
                 prop_assert_eq!(MetadataRecord::decode(&record.encode()), Ok(record));
             }
             let _ = MetadataRecord::decode(&rest);
         }
+    }
+
+    #[test]
+    fn a_partition_with_directories_has_these_bytes() {
+        let zeros = [0u8; 16];
+        let record = MetadataRecord::Partition(PartitionRecord {
+            topic_id: TopicId::ZERO,
+            partition: 0,
+            replicas: vec![1, 2],
+            isr: vec![1],
+            leader: 1,
+            leader_epoch: 0,
+            partition_epoch: 0,
+            directories: vec![DirectoryId([0xa; 16]), DirectoryId::UNASSIGNED],
+        });
+        let fields = [0, 2, 2, 4, 1, 2, 2, 0, 0];
+        let bytes = [&[1, 2, 1], &zeros[..], &fields, &[0xa; 16], &zeros].concat();
+        assert_eq!(record.encode(), bytes);
+        assert_eq!(MetadataRecord::decode(&bytes), Ok(record));
     }
 
     /// What is on a user's disk must be read by every later release.
@@ -223,6 +247,7 @@ mod codec {
                     leader: -1,
                     leader_epoch: 64,
                     partition_epoch: 5,
+                    directories: vec![DirectoryId::UNASSIGNED; 2],
                 }),
                 [&[1, 2, 0], &zeros[..], &[6, 2, 2, 4, 1, 4, 1, 0x80, 1, 10]].concat(),
             ),
@@ -357,6 +382,7 @@ mod image {
         let other = MetadataRecord::Partition(PartitionRecord {
             leader: 8,
             replicas: vec![8, 7],
+            directories: vec![DirectoryId::UNASSIGNED; 2],
             ..partition_record(1, 1)
         });
         let records = [broker(7, 1), topic(1, "a"), partition(1, 0), other];

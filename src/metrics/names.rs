@@ -147,5 +147,27 @@ pub const UPTIME: Metric = Metric {
     doc: "Time since the broker started.",
 };
 
+/// For each log directory: label `directory`, its path.
+pub const LOG_DIRECTORY_ONLINE: Metric = Metric {
+    name: "log_directory_online",
+    unit: Unit::Count,
+    doc: "1 while a log directory works, 0 when it is offline.",
+};
+
+/// As [`LOG_DIRECTORY_ONLINE`]; not shown of one that is offline.
+pub const LOG_DIRECTORY_FREE: Metric = Metric {
+    name: "log_directory_free",
+    unit: Unit::Bytes,
+    doc: "Free bytes of a log directory's file system.",
+};
+
 /// The rows that are not of a shard.
-pub const FAMILIES: &[Metric] = &[REQUEST_TIME, STAGE_TIME, REQUEST_ERRORS, BUILD_INFO, UPTIME];
+pub const FAMILIES: &[Metric] = &[
+    REQUEST_TIME,
+    STAGE_TIME,
+    REQUEST_ERRORS,
+    BUILD_INFO,
+    UPTIME,
+    LOG_DIRECTORY_ONLINE,
+    LOG_DIRECTORY_FREE,
+];

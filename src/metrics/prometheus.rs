@@ -10,8 +10,8 @@ use std::time::Duration;
 use crate::types::ErrorCode;
 
 use super::names::{
-    BUILD_INFO, Counter, Distribution, Gauge, Metric, REQUEST_ERRORS, REQUEST_TIME, STAGE_TIME,
-    UPTIME, Unit,
+    BUILD_INFO, Counter, Distribution, Gauge, LOG_DIRECTORY_FREE, LOG_DIRECTORY_ONLINE, Metric,
+    REQUEST_ERRORS, REQUEST_TIME, STAGE_TIME, UPTIME, Unit,
 };
 use super::snapshot::{HistogramSnapshot, Snapshot};
 
@@ -70,6 +70,9 @@ pub struct Broker<'a> {
     pub cluster_id: &'a str,
     pub node_id: i32,
     pub uptime: Duration,
+    /// Each log directory by its path, and the free bytes of its file system; `None`: it is
+    /// offline.
+    pub log_dirs: &'a [(String, Option<u64>)],
     /// The name of an API by its key; `None` for keys that are not served.
     pub api_name: fn(i16) -> Option<&'static str>,
 }
@@ -153,6 +156,19 @@ impl Text {
         self.sample(&full_name(&BUILD_INFO, false), &labels, 1);
         self.head(&UPTIME, "gauge");
         self.sample(&full_name(&UPTIME, false), &[], broker.uptime.as_secs_f64());
+        self.head(&LOG_DIRECTORY_ONLINE, "gauge");
+        let name = full_name(&LOG_DIRECTORY_ONLINE, false);
+        for (path, free_bytes) in broker.log_dirs {
+            let is_online = u8::from(free_bytes.is_some());
+            self.sample(&name, &[("directory", path)], is_online);
+        }
+        self.head(&LOG_DIRECTORY_FREE, "gauge");
+        let name = full_name(&LOG_DIRECTORY_FREE, false);
+        for (path, free_bytes) in broker.log_dirs {
+            if let Some(free_bytes) = free_bytes {
+                self.sample(&name, &[("directory", path)], free_bytes);
+            }
+        }
     }
 
     fn by_shard(&mut self, shards: &[Snapshot]) {

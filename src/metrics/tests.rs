@@ -216,6 +216,7 @@ fn the_text_for_prometheus() {
         cluster_id: "a \"b\" \\ c",
         node_id: 3,
         uptime: Duration::from_millis(1500),
+        log_dirs: &[("/a".to_owned(), Some(7)), ("/b".to_owned(), None)],
         api_name: |key| (key == PRODUCE).then_some("Produce"),
     };
     let second = ShardMetrics::new();
@@ -231,6 +232,9 @@ fn the_text_for_prometheus() {
         "# TYPE ringlog_disk_writes_total counter",
         "# TYPE ringlog_stage_time_seconds histogram",
         "ringlog_uptime_seconds 1.5",
+        "ringlog_log_directory_online{directory=\"/a\"} 1",
+        "ringlog_log_directory_online{directory=\"/b\"} 0",
+        "ringlog_log_directory_free_bytes{directory=\"/a\"} 7",
         "ringlog_disk_writes_total{shard=\"0\"} 3",
         "ringlog_disk_writes_total{shard=\"1\"} 0",
         "ringlog_partitions{shard=\"0\"} 3",

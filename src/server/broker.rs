@@ -9,7 +9,7 @@ use super::shard_body::{BrokerPlan, run_shard};
 use crate::config::BrokerConfig;
 use crate::io::{self, ReactorOptions, StopSignal};
 use crate::metrics::Snapshot;
-use crate::shard::ShardError;
+use crate::shard::{LogDirState, ShardError};
 
 /// How long shards may take to hand out their metrics; they need some milliseconds.
 const SNAPSHOT_TIME_MAX: Duration = Duration::from_secs(5);
@@ -40,6 +40,8 @@ pub struct BrokerInfo {
     pub partition_count: usize,
     /// Where the broker's own pages are, if anywhere.
     pub metrics_address: Option<SocketAddr>,
+    /// In the order of `log.dirs`.
+    pub log_dirs: Vec<LogDirState>,
     /// Lines that an operator should see at start: filesystem, journal, write cache.
     pub disk: Vec<String>,
 }

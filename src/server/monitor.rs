@@ -14,7 +14,7 @@ use crate::io::{Listener, Mailbox, Reactor, SocketBuffers};
 use crate::metadata::Endpoint;
 use crate::metrics::{Broker, CONTENT_TYPE, Counter, Gauge, Snapshot, prometheus_text};
 use crate::protocol::ApiKey;
-use crate::shard::{Shard, ShardError};
+use crate::shard::{LogDirState, Shard, ShardError};
 use crate::types::Monotonic;
 
 /// A question for the metrics of all shards, from another thread; dropped when the broker stops.
@@ -92,23 +92,29 @@ impl Monitor {
         let Some(shards) = self.shard.metrics_by_shard().await else {
             return Response::refused(Status::Unavailable, "the broker is stopping");
         };
+        let log_dirs = self.shard.log_dirs().await;
         match request.path.as_str() {
-            "/metrics" => Response::ok(CONTENT_TYPE, self.metrics(&shards)),
-            _ => Response::ok("application/json", self.status(&shards)),
+            "/metrics" => Response::ok(CONTENT_TYPE, self.metrics(&shards, &log_dirs)),
+            _ => Response::ok("application/json", self.status(&shards, &log_dirs)),
         }
     }
 
-    fn metrics(&self, shards: &[Snapshot]) -> String {
+    fn metrics(&self, shards: &[Snapshot], log_dirs: &[LogDirState]) -> String {
+        let log_dirs = log_dirs.iter().map(|state| {
+            let free_bytes = state.offline.is_none().then_some(state.free_bytes);
+            (state.path.display().to_string(), free_bytes)
+        });
         let broker = Broker {
             cluster_id: &self.cluster_id,
             node_id: self.config.node_id,
             uptime: self.reactor.now().since(self.started),
+            log_dirs: &log_dirs.collect::<Vec<_>>(),
             api_name: |key| ApiKey::from_code(key).map(ApiKey::name),
         };
         prometheus_text(&broker, shards)
     }
 
-    fn status(&self, shards: &[Snapshot]) -> String {
+    fn status(&self, shards: &[Snapshot], log_directories: &[LogDirState]) -> String {
         let listeners = self.config.listeners.iter();
         let listeners = listeners.zip(&self.bound).zip(self.endpoints.iter());
         let listeners = listeners.map(|((listener, bound), endpoint)| ListenerStatus {
@@ -127,6 +133,7 @@ impl Monitor {
             uptime_s: self.reactor.now().since(self.started).as_secs(),
             listeners: listeners.collect(),
             log_dirs: log_dirs.map(|path| path.display().to_string()).collect(),
+            log_directories: log_directories.iter().map(LogDirStatus::new).collect(),
             topics: self.shard.image().topics().count(),
             shards: shards.iter().map(ShardStatus::new).collect(),
         };
@@ -143,6 +150,8 @@ struct BrokerStatus<'a> {
     uptime_s: u64,
     listeners: Vec<ListenerStatus<'a>>,
     log_dirs: Vec<String>,
+    /// In the order of `log_dirs`.
+    log_directories: Vec<LogDirStatus>,
     topics: usize,
     /// In the order of their numbers.
     shards: Vec<ShardStatus>,
@@ -154,6 +163,29 @@ struct ListenerStatus<'a> {
     bound: String,
     /// `null`: clients that come by it are told no address.
     advertised: Option<String>,
+}
+
+#[derive(Serialize)]
+struct LogDirStatus {
+    path: String,
+    /// `null`: it could not be read at the start.
+    directory_id: Option<String>,
+    /// Why it is offline; `null` while it works.
+    offline: Option<String>,
+    free_bytes: u64,
+    total_bytes: u64,
+}
+
+impl LogDirStatus {
+    fn new(state: &LogDirState) -> LogDirStatus {
+        LogDirStatus {
+            path: state.path.display().to_string(),
+            directory_id: state.directory_id.map(|id| id.to_string()),
+            offline: state.offline.clone(),
+            free_bytes: state.free_bytes,
+            total_bytes: state.total_bytes,
+        }
+    }
 }
 
 #[derive(Serialize)]

@@ -162,6 +162,7 @@ async fn start(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard) -> Result<St
         cluster_id: opened.cluster_id.to_string(),
         shard_count: reactor.shard_count(),
         partition_count: opened.partition_count,
+        log_dirs: opened.log_dirs,
         disk: opened.disk,
         metrics_address: pages.as_ref().map(Listener::local_address),
     };

@@ -92,7 +92,14 @@ impl ControllerDriver {
     }
 
     async fn serve(&mut self, request: ControllerRequest) -> Result<ControllerReply, ShardError> {
-        let outcome = self.controller.handle(self.core.reactor.now(), request);
+        let directories = match request {
+            ControllerRequest::CreateTopics(_) | ControllerRequest::AutoCreateTopics(_) => {
+                self.core.directory_spaces().await
+            }
+            _ => Vec::new(),
+        };
+        let now = self.core.reactor.now();
+        let outcome = self.controller.handle(now, &directories, request);
         if !outcome.records.is_empty() {
             let delta = self.commit(&outcome.records).await?;
             self.publish(delta).await;

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use super::controller_log::ControllerQueue;
+use super::directories::Directories;
 use super::error::ShardError;
 use super::fetch::Woken;
 use super::gauges::Probe;
@@ -18,7 +19,7 @@ use super::watchers::Watchers;
 use crate::batch::Decompressor;
 use crate::config::{BrokerConfig, TopicConfig};
 use crate::io::{Notify, OneshotSender, Reactor};
-use crate::log::{BrokenRule, DirectoryFault, Landmarks, LogDirectory};
+use crate::log::{BrokenRule, Landmarks, TailBudget};
 use crate::metadata::MetadataImage;
 use crate::metrics::ShardMetrics;
 use crate::types::{ErrorCode, ProducerId, ShardId, TopicId, TopicIdPartition};
@@ -32,7 +33,6 @@ pub struct Shard {
 pub(super) struct Core {
     pub(super) reactor: Reactor,
     pub(super) config: Arc<BrokerConfig>,
-    pub(super) fault: DirectoryFault,
     pub(super) broken_rule: Option<BrokenRule>,
     pub(super) landmarks: Landmarks,
     pub(super) peers: Peers,
@@ -40,10 +40,15 @@ pub(super) struct Core {
     pub(super) image: RefCell<Arc<MetadataImage>>,
     /// Of the topics in the image, resolved.
     pub(super) topic_configs: RefCell<BTreeMap<TopicId, Arc<TopicConfig>>>,
-    pub(super) directory: RefCell<Option<LogDirectory>>,
+    pub(super) directories: RefCell<Directories>,
+    /// Shared by all directories.
+    pub(super) tail_budget: TailBudget,
+    /// Partitions that were not found at the start, while a directory could not be looked into.
+    pub(super) missing: RefCell<Arc<BTreeSet<TopicIdPartition>>>,
     /// The partitions that this shard owns.
     pub(super) replicas: RefCell<BTreeMap<TopicIdPartition, Rc<Replica>>>,
-    /// Partitions of this shard whose log cannot be opened: clients are told so.
+    /// Partitions of this shard whose log cannot be opened, or whose directory has failed: clients
+    /// are told so.
     pub(super) offline: RefCell<BTreeSet<TopicIdPartition>>,
     /// Partitions whose log has come further since their machine last stepped.
     pub(super) progressed: RefCell<Vec<TopicIdPartition>>,
@@ -60,7 +65,7 @@ pub(super) struct Core {
     pub(super) probe: RefCell<Option<Probe>>,
     pub(super) server_start: RefCell<Option<ServerStart>>,
     pub(super) controller: RefCell<Option<ControllerQueue>>,
-    /// On shard 0: the directory's lock, until a clean stop.
+    /// On shard 0: the directories' locks, until a clean stop.
     pub(super) prepared: Prepared,
     pub(super) failure: RefCell<Option<ShardError>>,
     pub(super) has_ended: Cell<bool>,
@@ -99,15 +104,16 @@ impl Shard {
         let shard = Shard {
             core: Rc::new(Core {
                 reactor: reactor.clone(),
-                config: plan.config,
-                fault: plan.fault,
                 broken_rule: plan.broken_rule,
                 landmarks: plan.landmarks,
                 peers: Peers::new(mesh, metrics.clone()),
                 metrics,
                 image: RefCell::new(Arc::new(MetadataImage::default())),
                 topic_configs: RefCell::new(BTreeMap::new()),
-                directory: RefCell::new(None),
+                directories: RefCell::default(),
+                tail_budget: TailBudget::new(plan.config.shard_tail_cache_bytes),
+                config: plan.config,
+                missing: RefCell::default(),
                 replicas: RefCell::new(BTreeMap::new()),
                 offline: RefCell::new(BTreeSet::new()),
                 progressed: RefCell::new(Vec::new()),

@@ -20,42 +20,39 @@ const KAFKAS_FILES: [&str; 3] = [
     "cleaner-offset-checkpoint",
 ];
 
-/// Refuses a directory of a newer release, and one of Kafka's (decision 9), with nothing changed
-/// in it. The caller holds the directory's lock.
-pub(super) async fn check(disk: &Disk, path: &Path) -> Result<(), ShardError> {
-    let fail = |what: String| ShardError::directory(path, what);
+/// Why a directory of a newer release, or one of Kafka's (decision 9), is refused, with nothing
+/// changed in it; an error is its disk's. The caller holds the directory's lock.
+pub(super) async fn refusal(disk: &Disk, path: &Path) -> std::io::Result<Option<ShardError>> {
+    let refuse = |what: String| Ok(Some(ShardError::directory(path, what)));
     let properties = path.join(META_PROPERTIES);
     let text = match disk.read_file(&properties, TEXT_SIZE_MAX).await {
         Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(fail(format!("{META_PROPERTIES}: {error}"))),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
     };
-    let version = format_version(&String::from_utf8_lossy(&text))
-        .map_err(|error| fail(format!("{META_PROPERTIES}: {error}")))?;
-    match version {
-        Some(version) if version > FORMAT_VERSION => Err(fail(format!(
+    match format_version(&String::from_utf8_lossy(&text)) {
+        Err(error) => refuse(format!("{META_PROPERTIES}: {error}")),
+        Ok(Some(version)) if version > FORMAT_VERSION => refuse(format!(
             "is in format {version}, which a newer release wrote; this one reads up to \
              {FORMAT_VERSION}: start the newer release, or choose another directory with log.dirs"
-        ))),
-        Some(_) => Ok(()),
-        None => refuse_kafkas(disk, path).await,
+        )),
+        Ok(Some(_)) => Ok(None),
+        Ok(None) => {
+            let file = kafkas_file(disk, path).await?;
+            file.map_or(Ok(None), |name| {
+                refuse(format!(
+                    "was written by Apache Kafka ({name} says so), and Ringlog does not take over \
+                     Kafka's directories; nothing was changed: choose another with log.dirs, and \
+                     copy the topics from a running Kafka"
+                ))
+            })
+        }
     }
 }
 
-async fn refuse_kafkas(disk: &Disk, path: &Path) -> Result<(), ShardError> {
-    let entries = disk.list_dir(path).await;
-    let entries = entries.map_err(|error| ShardError::directory(path, error))?;
-    let is_kafkas = |name: &str| KAFKAS_FILES.contains(&name);
-    match entries.iter().find(|entry| is_kafkas(&entry.name)) {
-        None => Ok(()),
-        Some(entry) => Err(ShardError::directory(
-            path,
-            format!(
-                "was written by Apache Kafka ({} says so), and Ringlog does not take over Kafka's \
-                 directories; nothing was changed: choose another with log.dirs, and copy the \
-                 topics from a running Kafka",
-                entry.name
-            ),
-        )),
-    }
+/// A file that only Kafka writes, if there is one.
+async fn kafkas_file(disk: &Disk, path: &Path) -> std::io::Result<Option<String>> {
+    let entries = disk.list_dir(path).await?.into_iter();
+    let mut names = entries.map(|entry| entry.name);
+    Ok(names.find(|name| KAFKAS_FILES.contains(&name.as_str())))
 }

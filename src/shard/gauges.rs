@@ -31,8 +31,7 @@ impl Core {
             let state = log.state();
             offsets += state.log_end_offset - state.log_start_offset;
         }
-        let directory = self.directory.borrow();
-        let tail_bytes = directory.as_ref().map_or(0, |open| open.tail_bytes());
+        let tail_bytes = self.tail_budget.used();
         let metrics = &self.metrics;
         metrics.set(Gauge::Partitions, gauge(replicas.len()));
         metrics.set(Gauge::OfflinePartitions, gauge(self.offline.borrow().len()));

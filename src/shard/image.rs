@@ -9,7 +9,7 @@ use super::error::ShardError;
 use super::message::leads;
 use super::replica::Replica;
 use crate::config::{AckClass, BrokerConfig, TopicConfig};
-use crate::log::{Log, LogConfig, LogDirectory, LogError, OpenLog, RecoveryReport};
+use crate::log::{Landmark, Log, LogConfig, LogError, OpenLog, RecoveryReport};
 use crate::metadata::{ConfigResource, MetadataDelta, MetadataImage, TopicImage};
 use crate::types::{TopicId, TopicIdPartition, TopicPartition};
 
@@ -122,7 +122,15 @@ impl Core {
             .get(&partition.topic_id)
             .cloned();
         let config = config.expect("configs are resolved before logs are opened");
-        let directory = self.log_directory();
+        let led = image
+            .partition(partition)
+            .expect("the partition is in its image");
+        let directory = self.log_directory(led.directory_of(self.config.node_id));
+        let is_missing = self.missing.borrow().contains(&partition);
+        let Some(directory) = directory.filter(|_| !is_missing) else {
+            self.not_opened(partition, &name, &"so is its directory");
+            return Ok(());
+        };
         let progressed = Rc::downgrade(self);
         let open = OpenLog {
             partition: name.clone(),
@@ -148,22 +156,35 @@ impl Core {
                 self.offline.borrow_mut().insert(partition);
                 return Ok(());
             }
+            Err(error) if self.can_do_without(&directory) => {
+                directory.fail(&error);
+                self.not_opened(partition, &name, &error);
+                return Ok(());
+            }
             Err(error) => return Err(fail(error.to_string())),
         };
         log_recovery(&name, &report);
-        let led = image
-            .partition(partition)
-            .expect("the partition is in its image");
         let replica = Replica::lead(self, partition, log, led, &config);
-        self.replicas.borrow_mut().insert(partition, replica);
+        self.replicas
+            .borrow_mut()
+            .insert(partition, Rc::clone(&replica));
+        if directory.has_failed() && self.has_several_directories() {
+            // It was told before this partition was there to hear it.
+            self.take_offline(&replica);
+        }
         Ok(())
     }
 
-    pub(super) fn log_directory(&self) -> LogDirectory {
-        self.directory
-            .borrow()
-            .clone()
-            .expect("the log directory is open before any log")
+    /// The directory of a partition is offline: clients are told so.
+    fn not_opened(
+        &self,
+        partition: TopicIdPartition,
+        name: &TopicPartition,
+        reason: &dyn std::fmt::Display,
+    ) {
+        tracing::error!(partition = %name, %reason, "the partition is offline");
+        self.landmarks.reached(Landmark::PartitionOffline);
+        self.offline.borrow_mut().insert(partition);
     }
 
     /// Called from the log's own task: the machine steps in the shard's.

@@ -1,29 +1,28 @@
 //! Start and stop: shard 0 leads, the others follow its requests.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use super::controller_log::ControllerDriver;
 use super::core::{Core, ReplyTo, Shard};
+use super::directories::{DirectoryPlan, LogDirState, storage};
 use super::error::ShardError;
-use super::message::{Message, Reply, Request, ServerEvent};
+use super::message::{EntriesByDirectory, Message, Reply, Request, ServerEvent};
 use super::metadata_log::MetadataLog;
 use super::retention;
 use super::startup::{self, PreparedDirectory};
 use crate::config::BrokerConfig;
-use crate::controller::{Controller, ControllerReply, ControllerRequest, bootstrap_records};
+use crate::controller::{
+    Controller, ControllerReply, ControllerRequest, RECORDS_PER_REQUEST_MAX, bootstrap_records,
+};
 use crate::io::{OneshotReceiver, Reactor, oneshot};
-use crate::log::{CheckpointEntry, DirectoryOptions, LogDirectory, TailBudget};
-use crate::metadata::{Endpoint, RegisterBroker};
+use crate::metadata::{Endpoint, MetadataImage, RegisterBroker};
 use crate::metrics::Snapshot;
+use crate::types::TopicIdPartition;
 
-/// Bytes of log writes that one shard may have in flight.
-const WRITE_BYTES_IN_FLIGHT_MAX: usize = 16 << 20;
-
-/// Bytes of zeros that one shard may have ahead of its appenders.
-const ZERO_AHEAD_BYTES_MAX: u64 = 256 << 20;
-
-/// How often the checkpoint files of the directory are written (Kafka's
+/// How often the checkpoint files of the directories are written (Kafka's
 /// `log.flush.offset.checkpoint.interval.ms` is 60 s; ours also hold less per log).
 const CHECKPOINT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(60);
 
@@ -31,8 +30,16 @@ const CHECKPOINT_INTERVAL: std::time::Duration = std::time::Duration::from_secs(
 pub struct Opened {
     pub cluster_id: Arc<str>,
     pub partition_count: usize,
-    /// What an operator should know of the disk, a line each.
+    pub log_dirs: Vec<LogDirState>,
+    /// What an operator should know of the disks, a line each.
     pub disk: Vec<String>,
+}
+
+/// What was formatted.
+pub struct Formatted {
+    pub cluster_id: String,
+    /// In the order of `log.dirs`, and whether each had been formatted before.
+    pub directories: Vec<(PathBuf, bool)>,
 }
 
 /// What a shard needs to serve clients.
@@ -44,23 +51,29 @@ pub struct ServerStart {
 }
 
 impl Shard {
-    /// Formats the configured log directory if it is empty, without starting anything. The cluster
-    /// id, and whether the directory had been formatted before.
-    pub async fn format(
-        reactor: &Reactor,
-        config: &BrokerConfig,
-    ) -> Result<(String, bool), ShardError> {
-        startup::format(reactor, config).await
+    /// Formats the configured log directories that are empty, without starting anything.
+    pub async fn format(reactor: &Reactor, config: &BrokerConfig) -> Result<Formatted, ShardError> {
+        let claimed = startup::claim(reactor, config).await?;
+        let mut directories = Vec::new();
+        for (directory, was_there) in claimed.directories.iter().zip(claimed.were_formatted) {
+            if let Some(reason) = &directory.refused {
+                return Err(ShardError::Directory(reason.clone()));
+            }
+            directories.push((directory.path.clone(), was_there));
+        }
+        Ok(Formatted {
+            cluster_id: claimed.cluster_id,
+            directories,
+        })
     }
 
-    /// On shard 0: prepares the log directory, replays the metadata, lets every shard open and
+    /// On shard 0: prepares the log directories, replays the metadata, lets every shard open and
     /// recover its partitions, and starts the controller. `endpoints` are those that clients are
     /// told.
     pub async fn open_all(&self, endpoints: Vec<Endpoint>) -> Result<Opened, ShardError> {
         let opened = self.try_open_all(endpoints).await;
-        let directory = self.core.directory.borrow().clone();
-        if let (Err(_), Some(directory)) = (&opened, directory) {
-            directory.failure_noted().await;
+        if opened.is_err() {
+            self.core.failures_noted().await;
         }
         opened
     }
@@ -68,29 +81,36 @@ impl Shard {
     async fn try_open_all(&self, endpoints: Vec<Endpoint>) -> Result<Opened, ShardError> {
         let core = &self.core;
         let prepared = startup::prepare(&core.reactor, &core.config).await?;
-        let disk = startup::describe(&prepared.facts);
         let cluster_id = Arc::from(prepared.cluster_id.as_str());
-        if !prepared.was_stopped_cleanly {
-            tracing::info!("no marker of a clean stop: logs are recovered from their checkpoints");
+        let mut disk = Vec::new();
+        for directory in &prepared.directories {
+            disk.extend(startup::describe(directory, prepared.directories.len() > 1));
+            if !directory.was_stopped_cleanly && directory.refused.is_none() {
+                tracing::info!(
+                    directory = %directory.path.display(),
+                    "no marker of a clean stop: logs are recovered from their checkpoints"
+                );
+            }
         }
-        core.open_directory().await?;
-        let log = MetadataLog::open(&core.log_directory()).await?;
+        let directories = core.open_prepared(&prepared.directories).await?;
+        let log = MetadataLog::open(&core.metadata_directory()).await?;
         let mut controller = Controller::new(Arc::clone(&core.config));
         log.replay_into(&mut controller).await?;
         let mut driver = ControllerDriver::new(Rc::clone(core), controller, log);
         register(core, &mut driver, endpoints).await?;
+        let missing = place(core, &mut driver).await?;
         let image = Arc::new(driver.controller().image().clone());
-        core.sweep_directory(&image).await?;
-        let partition_count = open_on_all_shards(core, image).await?;
+        let partition_count = open_on_all_shards(core, image, directories, missing).await?;
         core.reactor.spawn(driver.run()).detach();
         core.reactor
             .spawn(write_checkpoints(Rc::clone(core)))
             .detach();
         core.reactor.spawn(retention::run(Rc::clone(core))).detach();
-        *core.prepared.borrow_mut() = Some(prepared);
+        *core.prepared.borrow_mut() = Some(prepared.directories);
         Ok(Opened {
             cluster_id,
             partition_count,
+            log_dirs: self.log_dirs().await,
             disk,
         })
     }
@@ -148,14 +168,15 @@ impl Shard {
         }
     }
 
-    /// On shard 0: a clean stop of all logs; the marker if nothing had failed.
+    /// On shard 0: a clean stop of all logs; the markers if nothing had failed. One of several
+    /// directories that has failed goes without.
     pub async fn close(&self) -> Result<(), ShardError> {
         let core = &self.core;
-        let mut entries = Vec::new();
+        let mut entries = EntriesByDirectory::new();
         let mut failure = core.failure.borrow().clone();
         for reply in core.ask_all(|| Request::StopLogs) {
             match reply.await {
-                Some(Reply::Stopped(Ok(of_shard))) => entries.extend(of_shard),
+                Some(Reply::Stopped(Ok(of_shard))) => merge(&mut entries, of_shard),
                 Some(Reply::Stopped(Err(error))) => failure = failure.or(Some(error)),
                 _ => failure = failure.or(Some(ShardError::Stopped)),
             }
@@ -163,15 +184,21 @@ impl Shard {
         if let Some(error) = failure {
             return Err(error);
         }
-        let Some(prepared) = core.prepared.borrow_mut().take() else {
+        if core.prepared.borrow_mut().take().is_none() {
             return Ok(());
-        };
-        let directory = core.log_directory();
-        directory
-            .write_checkpoints(&entries)
-            .await
-            .map_err(storage)?;
-        startup::write_marker(&core.reactor.disk(), &prepared.path).await
+        }
+        for (index, directory) in core.opened_directories() {
+            if directory.has_failed() && core.has_several_directories() {
+                let path = directory.path().display();
+                tracing::warn!(%path, "this log directory has failed and was not stopped cleanly");
+                continue;
+            }
+            let entries = entries.remove(&index).unwrap_or_default();
+            let written = directory.write_checkpoints(&entries).await;
+            written.map_err(storage)?;
+            startup::write_marker(&core.reactor.disk(), directory.path()).await?;
+        }
+        Ok(())
     }
 
     /// On shard 0: the last message to every shard.
@@ -197,20 +224,26 @@ impl Shard {
 }
 
 impl Core {
-    /// Writes the directory's checkpoint files from what all shards say; `false` when the broker
+    /// Writes the directories' checkpoint files from what all shards say; `false` when the broker
     /// stops.
     pub(super) async fn write_checkpoint_files(self: &Rc<Core>) -> bool {
-        let mut entries: Vec<CheckpointEntry> = Vec::new();
+        let mut entries = EntriesByDirectory::new();
         for reply in self.ask_all(|| Request::CheckpointEntries) {
             if let Some(Reply::CheckpointEntries(of_shard)) = reply.await {
-                entries.extend(of_shard);
+                merge(&mut entries, of_shard);
             }
         }
         if self.prepared.borrow().is_none() {
             return false;
         }
-        if let Err(error) = self.log_directory().write_checkpoints(&entries).await {
-            tracing::error!(%error, "the checkpoint files could not be written");
+        for (index, directory) in self.opened_directories() {
+            if directory.has_failed() {
+                continue;
+            }
+            let entries = entries.remove(&index).unwrap_or_default();
+            if let Err(error) = directory.write_checkpoints(&entries).await {
+                tracing::error!(%error, "the checkpoint files could not be written");
+            }
         }
         true
     }
@@ -223,55 +256,12 @@ impl Core {
             .map(|shard| self.ask(shard, request()))
             .collect()
     }
-
-    /// The log directory has failed on this shard.
-    fn tell_failed_directory(&self) {
-        for shard in self.shard_ids() {
-            self.peers.tell(shard, Message::DirectoryFailed);
-        }
-    }
-
-    /// A log directory has failed on some shard.
-    pub(super) fn notice_failed_directories(&self) {
-        let directory = self.directory.borrow().clone();
-        if let Some(directory) = directory {
-            directory.notice_failure();
-        }
-    }
-
-    /// Opens the log directory on this shard, once.
-    async fn open_directory(self: &Rc<Core>) -> Result<(), ShardError> {
-        if self.directory.borrow().is_some() {
-            return Ok(());
-        }
-        let path = self.config.log_dirs[0].clone();
-        let failed = Rc::downgrade(self);
-        let tail_budget = TailBudget::new(self.config.shard_tail_cache_bytes);
-        let options = DirectoryOptions {
-            write_bytes_in_flight_max: WRITE_BYTES_IN_FLIGHT_MAX,
-            zero_ahead_bytes_max: ZERO_AHEAD_BYTES_MAX,
-            metrics: self.metrics.clone(),
-            delete_delay: self.config.log_segment_delete_delay,
-            broken_rule: self.broken_rule,
-            landmarks: self.landmarks.clone(),
-            fault: self.fault.clone(),
-            on_failure: Rc::new(move || {
-                if let Some(core) = failed.upgrade() {
-                    core.tell_failed_directory();
-                }
-            }),
-            ..DirectoryOptions::new(path, tail_budget)
-        };
-        let opened = LogDirectory::open(&self.reactor, options)
-            .await
-            .map_err(storage)?;
-        *self.directory.borrow_mut() = Some(opened);
-        Ok(())
-    }
 }
 
-fn storage(error: crate::log::LogError) -> ShardError {
-    ShardError::Storage(error.to_string())
+fn merge(all: &mut EntriesByDirectory, of_shard: EntriesByDirectory) {
+    for (index, entries) in of_shard {
+        all.entry(index).or_default().extend(entries);
+    }
 }
 
 /// This process's registration: it bumps the leader epochs, so that what an earlier process
@@ -294,7 +284,8 @@ async fn register(
         endpoints,
         rack: None,
     });
-    let outcome = driver.controller().handle(core.reactor.now(), request);
+    let now = core.reactor.now();
+    let outcome = driver.controller().handle(now, &[], request);
     if outcome.reply != ControllerReply::RegisterBroker(Ok(())) {
         return Err(ShardError::Metadata(
             "the broker's registration was refused".to_owned(),
@@ -303,13 +294,47 @@ async fn register(
     driver.commit(&outcome.records).await.map(|_| ())
 }
 
+/// Finds out where the partitions are and records what the metadata has elsewhere; gives those that
+/// may be in a directory that nobody can look into.
+async fn place(
+    core: &Rc<Core>,
+    driver: &mut ControllerDriver,
+) -> Result<Arc<BTreeSet<TopicIdPartition>>, ShardError> {
+    let image = driver.controller().image().clone();
+    let node_id = core.config.node_id;
+    let survey = core.survey_directories(&image).await?;
+    let online = core.online_directories();
+    let Some((first, _)) = online.first() else {
+        return Err(ShardError::Stopped);
+    };
+    let moved = survey.moved(&image, node_id, *first);
+    for some in moved.chunks(RECORDS_PER_REQUEST_MAX) {
+        let request = ControllerRequest::AssignDirectories(some.to_vec());
+        let now = core.reactor.now();
+        let outcome = driver.controller().handle(now, &[], request);
+        driver.commit(&outcome.records).await?;
+        tracing::info!(
+            partitions = some.len(),
+            "recorded in which log directory they are"
+        );
+    }
+    Ok(match core.misses_directories() {
+        true => Arc::new(survey.missing(&image, node_id)),
+        false => Arc::default(),
+    })
+}
+
 async fn open_on_all_shards(
     core: &Rc<Core>,
-    image: Arc<crate::metadata::MetadataImage>,
+    image: Arc<MetadataImage>,
+    directories: Arc<[DirectoryPlan]>,
+    missing: Arc<BTreeSet<TopicIdPartition>>,
 ) -> Result<usize, ShardError> {
     let mut count = 0;
     for reply in core.ask_all(|| Request::OpenLogs {
         image: Arc::clone(&image),
+        directories: Arc::clone(&directories),
+        missing: Arc::clone(&missing),
     }) {
         match reply.await {
             Some(Reply::Opened(opened)) => count += opened?,
@@ -319,7 +344,7 @@ async fn open_on_all_shards(
     Ok(count)
 }
 
-/// Shard 0 writes the directory's checkpoint files from what all shards say.
+/// Shard 0 writes the directories' checkpoint files from what all shards say.
 async fn write_checkpoints(core: Rc<Core>) {
     loop {
         core.reactor.sleep(CHECKPOINT_INTERVAL).await;
@@ -334,8 +359,15 @@ pub(super) fn start(core: &Rc<Core>, to: ReplyTo, request: Request) {
     let serving = Rc::clone(core);
     let serve = async move {
         let reply = match request {
-            Request::OpenLogs { image } => Reply::Opened(match serving.open_directory().await {
-                Ok(()) => serving.open_logs(image).await,
+            Request::OpenLogs {
+                image,
+                directories,
+                missing,
+            } => Reply::Opened(match serving.open_directories(&directories).await {
+                Ok(()) => {
+                    *serving.missing.borrow_mut() = missing;
+                    serving.open_logs(image).await
+                }
                 Err(error) => Err(error),
             }),
             Request::ApplyImage { image, delta } => {
@@ -392,22 +424,28 @@ async fn drain(core: &Core) {
     let _ = drained.await;
 }
 
-fn entries(core: &Core) -> Vec<CheckpointEntry> {
-    let directory = core.directory.borrow();
-    directory
-        .as_ref()
-        .map(LogDirectory::checkpoint_entries)
-        .unwrap_or_default()
+fn entries(core: &Core) -> EntriesByDirectory {
+    let opened = core.opened_directories().into_iter();
+    opened
+        .map(|(index, directory)| (index, directory.checkpoint_entries()))
+        .collect()
 }
 
-async fn stop_logs(core: &Core) -> Result<Vec<CheckpointEntry>, ShardError> {
-    let directory = core.directory.borrow().clone();
-    let Some(directory) = directory else {
-        return Ok(Vec::new());
-    };
-    directory.stop().await.map_err(storage)?;
-    Ok(directory.checkpoint_entries())
+/// One of several directories that has failed has nothing to say any more.
+async fn stop_logs(core: &Core) -> Result<EntriesByDirectory, ShardError> {
+    let mut entries = EntriesByDirectory::new();
+    let mut failure = None;
+    for (index, directory) in core.opened_directories() {
+        match directory.stop().await {
+            Ok(()) => {
+                entries.insert(index, directory.checkpoint_entries());
+            }
+            Err(_) if directory.has_failed() && core.can_do_without(&directory) => {}
+            Err(error) => failure = failure.or(Some(storage(error))),
+        }
+    }
+    failure.map_or(Ok(entries), Err)
 }
 
-/// Keeps the directory's lock for as long as the broker runs.
-pub(super) type Prepared = std::cell::RefCell<Option<PreparedDirectory>>;
+/// Keeps the directories' locks for as long as the broker runs.
+pub(super) type Prepared = std::cell::RefCell<Option<Vec<PreparedDirectory>>>;

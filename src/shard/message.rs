@@ -1,11 +1,13 @@
 //! What shards say to each other, and the items of requests for partitions.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::directories::DirectoryPlan;
 use super::error::ShardError;
 use super::lifecycle::ServerStart;
 use super::replica::ProduceOutcome;
@@ -66,6 +68,9 @@ pub(super) enum Request {
     Controller(ControllerRequest),
     OpenLogs {
         image: Arc<MetadataImage>,
+        directories: Arc<[DirectoryPlan]>,
+        /// What may be in a directory that is offline: not to be made anew.
+        missing: Arc<BTreeSet<TopicIdPartition>>,
     },
     ApplyImage {
         image: Arc<MetadataImage>,
@@ -95,13 +100,17 @@ pub(super) enum Reply {
     /// The shard takes connections.
     ServerStarted,
     Drained,
-    CheckpointEntries(Vec<CheckpointEntry>),
+    CheckpointEntries(EntriesByDirectory),
     /// How many logs start further on.
     RetentionApplied(usize),
     OldSegmentsDropped,
-    Stopped(Result<Vec<CheckpointEntry>, ShardError>),
+    Stopped(Result<EntriesByDirectory, ShardError>),
     Metrics(Box<Snapshot>),
 }
+
+/// What a shard has to say for the checkpoint files of each log directory, by its place in
+/// `log.dirs`.
+pub(super) type EntriesByDirectory = BTreeMap<usize, Vec<CheckpointEntry>>;
 
 /// A connection on its way to its shard.
 pub struct Incoming {

@@ -15,6 +15,7 @@
 
 mod controller_log;
 mod core;
+mod directories;
 mod directory_format;
 mod error;
 mod fetch;
@@ -31,13 +32,14 @@ mod ranges;
 mod replica;
 mod retention;
 mod startup;
-mod stray;
+mod survey;
 mod watchers;
 
 pub use self::core::{Shard, TopicView};
+pub use directories::LogDirState;
 pub use error::ShardError;
 pub use fetch::FetchWait;
-pub use lifecycle::{Opened, ServerStart};
+pub use lifecycle::{Formatted, Opened, ServerStart};
 pub use message::{
     FetchItem, FetchLimits, FetchOutcome, Incoming, ListOffsetsItem, ListedOffset, ProduceItem,
     RangeItem, RangeRead, RecordsRange, ServerEvent,

@@ -5,14 +5,13 @@ use std::sync::Arc;
 use super::message::Message;
 use crate::config::BrokerConfig;
 use crate::io::MeshBuilder;
-use crate::log::{BrokenRule, DirectoryFault, Landmarks};
+use crate::log::{BrokenRule, Landmarks};
 
 /// Made once, cloned to each shard.
 #[derive(Clone)]
 pub struct ShardPlan {
     pub(super) config: Arc<BrokerConfig>,
     pub(super) mesh: MeshBuilder<Message>,
-    pub(super) fault: DirectoryFault,
     pub(super) broken_rule: Option<BrokenRule>,
     pub(super) landmarks: Landmarks,
 }
@@ -22,7 +21,6 @@ impl ShardPlan {
         ShardPlan {
             config,
             mesh: MeshBuilder::new(shard_count),
-            fault: DirectoryFault::default(),
             broken_rule: None,
             landmarks: Landmarks::default(),
         }

@@ -15,7 +15,7 @@ use crate::io::StopSignal;
 use crate::io::sim::{
     FaultCounts, FaultPlan, MachineId, ProcessId, Random, SimOptions, Simulation,
 };
-use crate::log::{BrokenRule, Landmarks};
+use crate::log::{BrokenRule, Landmark, Landmarks};
 use crate::server::{BrokerPlan, run_shard};
 use crate::shard::ShardError;
 
@@ -38,6 +38,9 @@ const SLICE_MS_MAX: u64 = 12;
 /// How much slower everything goes in a calm life, in which checkpoints of seconds come.
 const CALM_PACE: u32 = 200;
 
+/// One seed of so many has a second log directory.
+const SECOND_DIRECTORY_EVERY: u64 = 3;
+
 /// Steps of the world of a life that ends before its broker serves.
 const EARLY_STEPS_MAX: u64 = 800;
 
@@ -57,6 +60,8 @@ struct Life {
     ends: Rc<RefCell<Vec<Result<(), ShardError>>>>,
     /// When it began.
     faults: FaultCounts,
+    /// Partitions that were not opened, when it began.
+    offline_count: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -71,6 +76,8 @@ pub(super) struct Driver {
     sim: Simulation,
     ledger: Rc<Ledger>,
     chaos: Random,
+    /// What befalls a second log directory.
+    directories: Random,
     landmarks: Landmarks,
     broken_rule: Option<BrokenRule>,
     client_machine: MachineId,
@@ -90,7 +97,12 @@ impl Driver {
             step_count_max: STEP_COUNT_MAX,
             ..SimOptions::with_seed(options.seed)
         });
-        let scenario = Scenario::draw(&mut sim.random("scenario"));
+        let mut directories = sim.random("directories");
+        let has_second = directories.below(SECOND_DIRECTORY_EVERY) == 0;
+        let scenario = Scenario::draw(&mut sim.random("scenario"), has_second);
+        if let Some(path) = scenario.second_directory() {
+            sim.mount(BROKER, path);
+        }
         let ledger = Ledger::new(scenario, sim.random("operations"));
         let client_machine = sim.add_machine();
         let cast = Rc::clone(&ledger);
@@ -99,6 +111,7 @@ impl Driver {
         });
         Driver {
             chaos: sim.random("chaos"),
+            directories,
             sim,
             ledger,
             landmarks: Landmarks::counting(),
@@ -145,7 +158,8 @@ impl Driver {
     }
 
     fn live(&mut self, steps: u64) {
-        let plan = draw_faults(&mut self.chaos);
+        let mut plan = draw_faults(&mut self.chaos);
+        self.spoil_second_directory(&mut plan);
         self.sim.set_faults(plan);
         if self.chaos.coin() {
             self.slow_disk();
@@ -179,6 +193,21 @@ impl Driver {
             }
         }
         self.end(&life, ending);
+    }
+
+    /// In every other life only the second of two log directories has errors, and often.
+    fn spoil_second_directory(&mut self, plan: &mut FaultPlan) {
+        let second = self.ledger.scenario.second_directory();
+        let Some(second) = second.filter(|_| self.directories.coin()) else {
+            return;
+        };
+        plan.disk_errors_below = Some(second.to_owned());
+        match self.directories.below(4) {
+            0 => plan.flush_error = 0.03,
+            1 => plan.write_error = 0.03,
+            2 => plan.read_error = 0.1,
+            _ => {}
+        }
     }
 
     /// A life in which nothing fails: all clients come to their end, and everything is inspected.
@@ -250,6 +279,7 @@ impl Driver {
             is_told: Cell::new(false),
             ends,
             faults,
+            offline_count: self.landmarks.count(Landmark::PartitionOffline),
         }
     }
 
@@ -266,7 +296,10 @@ impl Driver {
                 return;
             }
             if life.is_serving() && !life.is_told.replace(true) {
-                self.ledger.opened();
+                // What is in a directory that is offline was not recovered.
+                if self.landmarks.count(Landmark::PartitionOffline) == life.offline_count {
+                    self.ledger.opened();
+                }
                 tracing::debug!("{} ns: serves", self.sim.now().0);
             }
         }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use crate::client::NewTopic;
 use crate::config::BrokerConfig;
@@ -9,6 +10,10 @@ use crate::io::sim::{MachineId, Random};
 
 /// Where every broker of a seed listens.
 const PORT: u16 = 9092;
+
+/// The log directories of a broker; the second is on a device of its own.
+const DIRECTORY: &str = "/data/ringlog";
+const SECOND_DIRECTORY: &str = "/second/ringlog";
 
 /// What begins the name of a topic that its first use creates.
 const AUTO_PREFIX: &str = "auto-";
@@ -78,12 +83,15 @@ pub(super) struct Scenario {
 }
 
 impl Scenario {
-    pub(super) fn draw(random: &mut Random) -> Scenario {
+    pub(super) fn draw(random: &mut Random, has_second_directory: bool) -> Scenario {
         let ip: IpAddr = MachineId::FIRST.address();
         let tail_cache_bytes = 1_u64 << random.between(10, 20);
         let overrides = [
             format!("listeners=PLAINTEXT://{ip}:{PORT}"),
-            "log.dirs=/data/ringlog".to_owned(),
+            match has_second_directory {
+                false => format!("log.dirs={DIRECTORY}"),
+                true => format!("log.dirs={DIRECTORY},{SECOND_DIRECTORY}"),
+            },
             format!("num.partitions={AUTO_PARTITION_COUNT}"),
             format!("shard.tail.cache.bytes={tail_cache_bytes}"),
             "message.max.bytes=65536".to_owned(),
@@ -107,6 +115,11 @@ impl Scenario {
             lane_count: random.between(1, 3),
             reader_count: random.between(1, 2),
         }
+    }
+
+    /// The log directory that the broker can do without, if there is one.
+    pub(super) fn second_directory(&self) -> Option<&Path> {
+        self.config.log_dirs.get(1).map(PathBuf::as_path)
     }
 
     /// Number of partitions of a topic, and whether it is in class P, by its name.

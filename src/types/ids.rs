@@ -49,38 +49,13 @@ impl TopicId {
 
     /// Parses the form that [`fmt::Display`] prints; `None` for anything else.
     pub fn parse(text: &str) -> Option<TopicId> {
-        if text.len() != 22 {
-            return None;
-        }
-        let mut bits: u128 = 0;
-        let mut tail = 0u8;
-        for (index, c) in text.bytes().enumerate() {
-            let value = BASE64.iter().position(|&b| b == c)? as u8;
-            if index < 21 {
-                bits = (bits << 6) | u128::from(value);
-            } else {
-                tail = value;
-            }
-        }
-        // 21 characters hold 126 bits; the last one holds two bits and four zeros.
-        if tail & 0x0f != 0 {
-            return None;
-        }
-        bits = (bits << 2) | u128::from(tail >> 4);
-        Some(TopicId(bits.to_be_bytes()))
+        parse_base64(text).map(TopicId)
     }
 }
 
-const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-
 impl fmt::Display for TopicId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bits = u128::from_be_bytes(self.0);
-        for index in 0..21 {
-            let value = (bits >> (122 - 6 * index)) & 0x3f;
-            write!(f, "{}", BASE64[value as usize] as char)?;
-        }
-        write!(f, "{}", BASE64[((bits & 0x3) << 4) as usize] as char)
+        print_base64(&self.0, f)
     }
 }
 
@@ -88,6 +63,66 @@ impl fmt::Debug for TopicId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
     }
+}
+
+/// A log directory's id (KIP-858): drawn when it is formatted, printed as topic ids are.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct DirectoryId(pub [u8; 16]);
+
+impl DirectoryId {
+    /// Nobody has said yet in which directory (Kafka's `DirectoryId.UNASSIGNED`).
+    pub const UNASSIGNED: DirectoryId = DirectoryId([0; 16]);
+
+    /// Parses the form that [`fmt::Display`] prints; `None` for anything else.
+    pub fn parse(text: &str) -> Option<DirectoryId> {
+        parse_base64(text).map(DirectoryId)
+    }
+}
+
+impl fmt::Display for DirectoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        print_base64(&self.0, f)
+    }
+}
+
+impl fmt::Debug for DirectoryId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+
+/// Reads 16 bytes from 22 characters of URL-safe base64.
+fn parse_base64(text: &str) -> Option<[u8; 16]> {
+    if text.len() != 22 {
+        return None;
+    }
+    let mut bits: u128 = 0;
+    let mut tail = 0u8;
+    for (index, c) in text.bytes().enumerate() {
+        let value = BASE64.iter().position(|&b| b == c)? as u8;
+        if index < 21 {
+            bits = (bits << 6) | u128::from(value);
+        } else {
+            tail = value;
+        }
+    }
+    // 21 characters hold 126 bits; the last one holds two bits and four zeros.
+    if tail & 0x0f != 0 {
+        return None;
+    }
+    bits = (bits << 2) | u128::from(tail >> 4);
+    Some(bits.to_be_bytes())
+}
+
+fn print_base64(bytes: &[u8; 16], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    let bits = u128::from_be_bytes(*bytes);
+    for index in 0..21 {
+        let value = (bits >> (122 - 6 * index)) & 0x3f;
+        write!(f, "{}", BASE64[value as usize] as char)?;
+    }
+    write!(f, "{}", BASE64[((bits & 0x3) << 4) as usize] as char)
 }
 
 /// A partition by its topic's name. The directory of its log is its `Display` form, as Kafka's.

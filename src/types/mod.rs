@@ -6,7 +6,7 @@ mod time;
 
 pub use error_code::ErrorCode;
 pub use ids::{
-    LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerEpoch, ProducerId, ShardId, TopicId,
-    TopicIdPartition, TopicPartition,
+    DirectoryId, LeaderEpoch, NodeId, Offset, PartitionIndex, ProducerEpoch, ProducerId, ShardId,
+    TopicId, TopicIdPartition, TopicPartition,
 };
 pub use time::{Monotonic, Timestamp};

@@ -30,6 +30,7 @@ mod bad_frames;
 mod cluster;
 mod connections;
 mod create_topics;
+mod directories;
 mod fetch;
 mod fetch_wait;
 mod formats;

@@ -29,7 +29,7 @@ fn talk(address: SocketAddr, request: &[u8]) -> (String, String) {
     (head.to_owned(), body.to_owned())
 }
 
-fn get(address: SocketAddr, path: &str) -> String {
+pub(crate) fn get(address: SocketAddr, path: &str) -> String {
     let request = format!("GET {path} HTTP/1.1\r\nHost: broker\r\n\r\n");
     let (head, body) = talk(address, request.as_bytes());
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");
@@ -38,10 +38,14 @@ fn get(address: SocketAddr, path: &str) -> String {
     body
 }
 
+/// What is scraped.
+pub(crate) fn page(pages: SocketAddr) -> Exposition {
+    Exposition::parse(&get(pages, "/metrics"))
+}
+
 /// Connections that were refused.
 pub(crate) fn refused(pages: SocketAddr) -> f64 {
-    let page = Exposition::parse(&get(pages, "/metrics"));
-    page.sum("ringlog_connections_refused_total", &[])
+    page(pages).sum("ringlog_connections_refused_total", &[])
 }
 
 fn pages_of(broker: &TestBroker) -> SocketAddr {

@@ -17,7 +17,7 @@ use ringlog::io::Reactor;
 use ringlog::io::sim::{DiskFault, MachineId, SimOptions, Simulation};
 use ringlog::metadata::owner_shard;
 use ringlog::protocol::{from_uuid, to_uuid};
-use ringlog::types::{ShardId, TopicId};
+use ringlog::types::{ErrorCode, ShardId, TopicId};
 
 use crate::frames::{Frames, scrape, start_broker};
 
@@ -95,6 +95,24 @@ impl Client {
         let request = self.produce_request(partition, size);
         let response = self.frames.call(PRODUCE_VERSION, &request).await;
         assert_eq!(response.responses[0].partition_responses[0].error_code, 0);
+    }
+
+    /// [`Client::produce`] that may be refused.
+    pub(crate) async fn try_produce(&mut self, partition: i32, size: usize) -> ErrorCode {
+        let request = self.produce_request(partition, size);
+        let response = self.frames.call(PRODUCE_VERSION, &request).await;
+        ErrorCode::from_code(response.responses[0].partition_responses[0].error_code)
+    }
+
+    /// Sends a record without waiting for the answer.
+    pub(crate) async fn send_produce(&mut self, partition: i32, size: usize) {
+        let request = self.produce_request(partition, size);
+        self.frames.send(PRODUCE_VERSION, &request).await;
+    }
+
+    /// The shard that owns a partition of the topic.
+    pub(crate) fn owner(&self, partition: i32, shard_count: u16) -> ShardId {
+        owner_shard(self.topic_id, partition, shard_count)
     }
 
     pub(crate) fn fetch_request(&self, offset: i64, wait: Duration) -> FetchRequest {

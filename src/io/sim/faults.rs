@@ -1,6 +1,6 @@
 //! What goes wrong, and how often it did.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::random::Random;
 
@@ -17,6 +17,8 @@ pub struct FaultPlan {
     pub flush_error: f64,
     /// An operation takes [`SLOW_DISK_FACTOR`] times as long.
     pub slow_disk: f64,
+    /// Reads, writes and syncs fail only below this path; `None`: anywhere.
+    pub disk_errors_below: Option<PathBuf>,
     /// A connection is reset when something is sent on it.
     pub connection_reset: f64,
     /// A connection is refused although somebody listens.
@@ -32,6 +34,12 @@ impl FaultPlan {
         FaultPlan::default()
     }
 
+    /// Whether nothing fails by itself on a path.
+    pub(super) fn spares(&self, path: &Path) -> bool {
+        let below = self.disk_errors_below.as_deref();
+        below.is_some_and(|below| !path.starts_with(below))
+    }
+
     /// A mix of its own for each seed: each fault is off in half of the seeds, so that no fault
     /// hides what another one would show.
     pub fn swarm(random: &mut Random) -> FaultPlan {
@@ -44,6 +52,7 @@ impl FaultPlan {
             write_error: draw(0.01),
             flush_error: draw(0.01),
             slow_disk: draw(0.05),
+            disk_errors_below: None,
             connection_reset: draw(0.01),
             connection_refused: draw(0.1),
         }

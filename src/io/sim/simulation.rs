@@ -76,6 +76,12 @@ impl Simulation {
         Random::stream(self.seed(), purpose, u64::MAX)
     }
 
+    /// Puts what is below `path` on a device of its own, with flushes and flush errors of its own.
+    pub fn mount(&self, machine: MachineId, path: &Path) {
+        let mut world = self.world.lock();
+        world.machine(machine).disk.mounts.push(path.to_owned());
+    }
+
     /// Starts a process: `body` is called once for each shard, at once, and its futures run with
     /// the next steps.
     pub fn start<F: Future<Output = ()> + 'static>(

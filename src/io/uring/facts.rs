@@ -22,7 +22,8 @@ impl Handle {
 }
 
 fn facts_of(path: &Path) -> Result<DiskFacts> {
-    let device = fs::metadata(path)?.dev();
+    let metadata = fs::metadata(path)?;
+    let device = metadata.dev();
     let file_system = file_system_of(statfs::statfs(path)?.filesystem_type());
     let space = statvfs::statvfs(path)?;
     let fragment_size = space.fragment_size();
@@ -35,6 +36,8 @@ fn facts_of(path: &Path) -> Result<DiskFacts> {
         .as_ref()
         .and_then(|queue| fs::read_to_string(queue.join("write_cache")).ok());
     Ok(DiskFacts {
+        device: disk_of(queue.as_deref()).unwrap_or(device),
+        directory: (device, metadata.ino()),
         file_system,
         journal: has_journal(file_system, device),
         barriers_off: barriers_off(
@@ -81,6 +84,13 @@ fn queue_of(device: u64) -> Option<PathBuf> {
         directory.parent()?.join("queue")
     };
     queue.is_dir().then_some(queue)
+}
+
+/// The number of the disk that has the queue; its partitions have numbers of their own.
+fn disk_of(queue: Option<&Path>) -> Option<u64> {
+    let number = fs::read_to_string(queue?.parent()?.join("dev")).ok()?;
+    let (major, minor) = number.trim().split_once(':')?;
+    Some(libc::makedev(major.parse().ok()?, minor.parse().ok()?))
 }
 
 fn has_journal(file_system: FileSystem, device: u64) -> Option<bool> {

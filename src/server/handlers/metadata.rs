@@ -5,6 +5,9 @@
 //! ask twice. In v0 an empty list means all topics, from v1 on null does. From v12 on a topic may
 //! be asked for by id.
 //!
+//! A partition whose log directory is offline has no leader: LEADER_NOT_AVAILABLE, and this node is
+//! among its offline replicas (KIP-112).
+//!
 //! Left out: authorized operations (there is no authorizer; the answer says "not known").
 
 use std::sync::Arc;
@@ -35,7 +38,10 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
             }
             _ => {
                 let image = call.node.shard.image();
-                image.topics().map(topic_response).collect()
+                image
+                    .topics()
+                    .map(|topic| topic_response(&call, topic))
+                    .collect()
             }
         };
         let mut topics: Vec<MetadataResponseTopic> = topics;
@@ -98,7 +104,7 @@ async fn named_topics(
     let image = call.node.shard.image();
     let answers = topics.iter().map(|topic| match &topic.name {
         Some(name) => match image.topic_by_name(name) {
-            Some(found) => topic_response(found),
+            Some(found) => topic_response(call, found),
             None => {
                 let tried = failed
                     .iter()
@@ -111,7 +117,7 @@ async fn named_topics(
             let topic_id = from_uuid(topic.topic_id);
             image.topic(topic_id).map_or_else(
                 || unknown(None, topic_id, ErrorCode::UnknownTopicId),
-                topic_response,
+                |found| topic_response(call, found),
             )
         }
     });
@@ -134,19 +140,26 @@ fn unknown(name: Option<TopicName>, topic_id: TopicId, error: ErrorCode) -> Meta
         .with_topic_id(to_uuid(topic_id))
 }
 
-fn topic_response(topic: &Arc<TopicImage>) -> MetadataResponseTopic {
+fn topic_response(call: &Call, topic: &Arc<TopicImage>) -> MetadataResponseTopic {
     let partitions = topic
         .partitions
         .iter()
         .enumerate()
         .map(|(index, partition)| {
             let brokers = |ids: &[i32]| ids.iter().map(|&id| BrokerId(id)).collect::<Vec<_>>();
-            MetadataResponsePartition::default()
+            let response = MetadataResponsePartition::default()
                 .with_partition_index(i32::try_from(index).expect("a partition's number is an i32"))
                 .with_leader_id(BrokerId(partition.leader))
                 .with_leader_epoch(partition.leader_epoch)
                 .with_replica_nodes(brokers(&partition.replicas))
-                .with_isr_nodes(brokers(&partition.isr))
+                .with_isr_nodes(brokers(&partition.isr));
+            match call.node.shard.has_lost(partition) {
+                false => response,
+                true => response
+                    .with_error_code(ErrorCode::LeaderNotAvailable.code())
+                    .with_leader_id(NO_LEADER)
+                    .with_offline_replicas(vec![BrokerId(call.node.config.node_id)]),
+            }
         });
     MetadataResponseTopic::default()
         .with_name(Some(TopicName(StrBytes::from_string(

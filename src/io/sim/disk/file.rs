@@ -150,13 +150,16 @@ impl Handle {
     }
 
     pub(in crate::io) async fn facts(&self, path: &Path) -> Result<DiskFacts> {
-        let ((used, total), power_cut_count) = {
+        let ((used, total), power_cut_count, device, directory) = {
             let mut world = self.world().lock();
             let disk = &world.machine(self.machine()).disk;
-            disk.find(path)?;
-            (disk.usage(), disk.power_cut_count())
+            let directory = disk.find_directory(path)?;
+            let device = disk.device_of(path);
+            (disk.usage(), disk.power_cut_count(), device, directory)
         };
         Ok(DiskFacts {
+            device,
+            directory: (device, directory),
             file_system: FileSystem::Ext4,
             journal: Some(true),
             barriers_off: false,

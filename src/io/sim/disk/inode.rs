@@ -121,6 +121,8 @@ pub(super) struct SyncPoint {
 /// A file's blocks and metadata.
 #[derive(Default)]
 pub(super) struct Inode {
+    /// The number of the device that it is on.
+    pub(super) device: u64,
     size: u64,
     synced_size: u64,
     units: BTreeMap<u64, Unit>,
@@ -138,12 +140,20 @@ pub(super) struct Inode {
 }
 
 impl Inode {
+    /// An empty file.
+    pub(super) fn on(device: u64) -> Inode {
+        Inode {
+            device,
+            ..Inode::default()
+        }
+    }
+
     /// A file that is on the medium as it stands.
-    pub(super) fn durable(contents: &[u8]) -> Inode {
+    pub(super) fn durable(contents: &[u8], device: u64) -> Inode {
         let mut inode = Inode {
             size: contents.len() as u64,
             synced_size: contents.len() as u64,
-            ..Inode::default()
+            ..Inode::on(device)
         };
         for (index, chunk) in contents.chunks(WRITE_UNIT).enumerate() {
             let mut unit = chunk.to_vec();

@@ -67,6 +67,8 @@ pub(in crate::io::sim) struct DiskState {
     pub(in crate::io::sim) capacity_size: u64,
     used_unit_count: u64,
     power_cut_count: u64,
+    /// What is below each is on a device of its own. The capacity and the power they share.
+    pub(in crate::io::sim) mounts: Vec<PathBuf>,
     pub(in crate::io::sim) fail_rules: Vec<FailRule>,
     pub(in crate::io::sim) slow_factor: u64,
     /// Nanoseconds that every operation of a kind takes longer.
@@ -87,6 +89,7 @@ impl DiskState {
             capacity_size,
             used_unit_count: 0,
             power_cut_count: 0,
+            mounts: Vec::new(),
             fail_rules: Vec::new(),
             slow_factor: 1,
             delays: Vec::new(),
@@ -249,7 +252,8 @@ impl DiskState {
                 &mut conditions.counts.flush_errors,
             ),
         };
-        let fires = self.chance.chance(probability) || ruled;
+        let is_spared = conditions.plan.spares(&path);
+        let fires = (self.chance.chance(probability) && !is_spared) || ruled;
         *count += u64::from(fires);
         fires.then_some(fault)
     }
@@ -286,15 +290,18 @@ impl DiskState {
             }
             _ if fault == DiskFault::Flush && !submitted.is_doomed => {
                 // The device says so to all who wait for a flush, and only to them.
-                let flushes = self.submitted.values_mut();
-                flushes
-                    .filter(|other| other.operation.fault() == Some(DiskFault::Flush))
-                    .for_each(|other| other.is_doomed = true);
-                for inode in self
-                    .inodes
-                    .values_mut()
-                    .filter(|inode| inode.has_cached_units())
-                {
+                let device = self.device_of(&self.path_of(&submitted.operation));
+                let flushes = self.submitted.iter().filter(|(_, other)| {
+                    other.operation.fault() == Some(DiskFault::Flush)
+                        && self.device_of(&self.path_of(&other.operation)) == device
+                });
+                let doomed: Vec<u64> = flushes.map(|(id, _)| *id).collect();
+                for id in doomed {
+                    let other = self.submitted.get_mut(&id);
+                    other.expect("it was just seen").is_doomed = true;
+                }
+                let cached = self.inodes.values_mut();
+                for inode in cached.filter(|i| i.device == device && i.has_cached_units()) {
                     inode.lose_cached(&mut self.chance);
                 }
             }
@@ -384,7 +391,8 @@ impl DiskState {
             Err(error) if create && error.raw_os_error() == Some(libc::ENOENT) => {
                 let inode = self.new_id();
                 self.names.set_file(path, inode, self.sequence)?;
-                self.inodes.insert(inode, Inode::default());
+                let device = self.device_of(path);
+                self.inodes.insert(inode, Inode::on(device));
                 inode
             }
             Err(error) => return Err(error),
@@ -453,11 +461,9 @@ impl DiskState {
 
     fn sync(&mut self, inode: u64, point: SyncPoint, all: bool) {
         if point.device_wide {
-            for inode in self
-                .inodes
-                .values_mut()
-                .filter(|inode| inode.has_cached_units())
-            {
+            let device = self.inodes[&inode].device;
+            let cached = self.inodes.values_mut();
+            for inode in cached.filter(|i| i.device == device && i.has_cached_units()) {
                 inode.flush_data(point.sequence);
             }
         }
@@ -495,7 +501,7 @@ impl DiskState {
     }
 
     fn write_file(&mut self, path: &Path, contents: Bytes) -> Result<()> {
-        let entry = Inode::durable(&contents);
+        let entry = Inode::durable(&contents, self.device_of(path));
         if (self.used_unit_count + entry.unit_count()) * UNIT > self.capacity_size {
             return Err(system_error(libc::ENOSPC));
         }
@@ -681,9 +687,15 @@ impl DiskState {
         self.power_cut_count
     }
 
-    /// Whether a path stands for something.
-    pub(in crate::io::sim) fn find(&self, path: &Path) -> Result<()> {
-        self.names.find(path).map(|_| ())
+    /// The number of a directory.
+    pub(in crate::io::sim) fn find_directory(&self, path: &Path) -> Result<u64> {
+        self.names.find_directory(path)
+    }
+
+    /// The number of the device that a path is on.
+    pub(in crate::io::sim) fn device_of(&self, path: &Path) -> u64 {
+        let mounted = self.mounts.iter().rposition(|at| path.starts_with(at));
+        mounted.map_or(0, |index| index as u64 + 1)
     }
 
     /// A file's contents as a process would read them, `None` if there is none.
