@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use super::committer::Committer;
 use super::log::LogInner;
+use super::reader::AheadData;
 use super::removal::{self, Removals, Target};
 use super::segment::{LOCK_WAIT_MAX, Segment};
 use super::writer::{self, WRITE_SIZE_MAX};
@@ -41,6 +42,9 @@ const SEALED_INDEX_BYTES_MAX: usize = 32 << 20;
 
 /// Sealed segments open for readers, per directory and shard.
 const SEALED_FILES_OPEN_MAX: usize = 256;
+
+/// Reads ahead of sequential readers that are kept, of at most 1 MiB each, per directory and shard.
+const READS_AHEAD_MAX: usize = 32;
 
 /// How a log directory is opened.
 #[derive(Clone)]
@@ -123,6 +127,8 @@ struct DirectoryInner {
     index_bytes: Cell<usize>,
     /// Sealed segments that a reader has opened, oldest first.
     opened: RefCell<VecDeque<Weak<Segment>>>,
+    /// What is read ahead of sequential readers, oldest first.
+    read_ahead: RefCell<VecDeque<Weak<AheadData>>>,
     /// What [`DirectoryOptions::fault`] says has been acted on.
     is_failed: Cell<bool>,
     /// [`FLUSH_FAILED_PREFIX`] was left, or is being left.
@@ -174,6 +180,7 @@ impl LogDirectory {
                 indexes: RefCell::default(),
                 index_bytes: Cell::new(0),
                 opened: RefCell::default(),
+                read_ahead: RefCell::default(),
                 is_failed: Cell::new(false),
                 is_noted: Cell::new(false),
                 noting: RefCell::default(),
@@ -557,6 +564,18 @@ impl LogDirectory {
             && let Some(oldest) = oldest.upgrade()
         {
             oldest.file.replace(None);
+        }
+    }
+
+    /// Keeps what is read ahead for a while.
+    pub(super) fn keep_ahead(&self, data: &Rc<AheadData>) {
+        let mut ahead = self.inner.read_ahead.borrow_mut();
+        ahead.push_back(Rc::downgrade(data));
+        if ahead.len() > READS_AHEAD_MAX
+            && let Some(oldest) = ahead.pop_front()
+            && let Some(oldest) = oldest.upgrade()
+        {
+            oldest.take();
         }
     }
 

@@ -12,7 +12,7 @@ use bytes::Bytes;
 
 use super::log::LogInner;
 use super::read_types::{ReadBatches, ReadOutcome, ReadRequest, ReadSource};
-use super::segment::{Segment, extension, segment_path};
+use super::segment::{Segment, align_down, extension, segment_path};
 use super::segment_index::SegmentIndex;
 use super::{Landmark, LogError};
 use crate::batch::{BatchHeader, HEADER_SIZE};
@@ -38,9 +38,11 @@ pub(super) struct ReadAhead {
     next_offset: Offset,
     segment_base_offset: Offset,
     position: u64,
-    /// Being read ahead, or there.
-    data: Option<Task<std::io::Result<Bytes>>>,
+    data: Option<Rc<AheadData>>,
 }
+
+/// What is being read ahead, or is there; taken by its reader, or when others are newer.
+pub(super) type AheadData = RefCell<Option<Task<std::io::Result<Bytes>>>>;
 
 impl ReadAhead {
     pub(super) fn is_of(&self, segment_base_offset: Offset) -> bool {
@@ -145,7 +147,7 @@ async fn read_segment(
     let remembered = take_read_ahead(log, segment, request.offset);
     let is_sequential = remembered.is_some();
     let (position, mut data) = match remembered {
-        Some(ahead) => (ahead.position, ahead.data),
+        Some(ahead) => (ahead.position, ahead.data.and_then(|data| data.take())),
         None => {
             let index = load_index(log, segment).await?;
             (index.borrow().position_of(request.offset), None)
@@ -275,17 +277,22 @@ fn take_read_ahead(log: &LogInner, segment: &Segment, offset: Offset) -> Option<
 }
 
 /// Remembers where a reader will go on; one that has come back to its place before also gets its
-/// next bytes read ahead.
+/// next bytes read ahead, if so many are written: the disk works while the client takes the last.
 fn remember(log: &LogInner, segment: &Segment, file: &File, next_offset: Offset, place: &Place) {
     let position = place.position;
-    let rest = segment.written_position.get().saturating_sub(position);
+    // Not the unit that the next write begins with.
+    let is_written = position + place.read_size <= align_down(segment.written_position.get());
+    let is_worth_it = place.is_sequential && is_written && place.read_size <= READ_SIZE;
+    let data = is_worth_it.then(|| {
+        let reading = file.read_at(position, place.read_size as usize, IoClass::Background);
+        let data = Rc::new(AheadData::new(Some(reading)));
+        log.directory.keep_ahead(&data);
+        data
+    });
     let mut places = log.read_ahead.borrow_mut();
     if places.len() == READ_AHEAD_MAX {
         places.remove(0);
     }
-    let size = place.read_size.min(rest);
-    let is_worth_it = place.is_sequential && segment.is_sealed.get() && size == READ_SIZE;
-    let data = is_worth_it.then(|| file.read_at(position, size as usize, IoClass::Background));
     places.push(ReadAhead {
         next_offset,
         segment_base_offset: segment.base_offset,

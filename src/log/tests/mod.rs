@@ -1,11 +1,13 @@
 //! Logs on the simulated disk: batches in and out, files looked at.
 
 mod failure;
+mod reading;
 mod retention;
 mod truncation;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use super::*;
 use crate::batch::{BatchBuilder, BatchHeader, BatchOptions, HEAD_SIZE, Producer};
