@@ -3,6 +3,7 @@
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use kafka_protocol::messages::DeleteTopicsRequest;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
@@ -29,6 +30,11 @@ fn delete(wire: &mut Wire, topic: &Topic) {
     let request = DeleteTopicsRequest::default().with_topics(vec![state]);
     assert_eq!(wire.call(6, &request).responses[0].error_code, 0);
 }
+
+/// What a client waits before it tries again (`retry.backoff.ms`, there 100 ms). Without a pause
+/// the clients of this test keep all cores busy, and a write of the broker that the kernel gives to
+/// a worker can take seconds.
+const RETRY_BACKOFF: Duration = Duration::from_millis(2);
 
 /// What may be said of a topic that is gone: clients ask for the metadata and go on.
 fn is_gone(error: i16) -> bool {
@@ -115,7 +121,10 @@ impl Load {
                     let acknowledged = (topic, answer.base_offset, value);
                     self.acknowledged.lock().unwrap().push(acknowledged);
                 }
-                error => assert!(is_gone(error), "{error}"),
+                error => {
+                    assert!(is_gone(error), "{error}");
+                    std::thread::sleep(RETRY_BACKOFF);
+                }
             }
         }
     }
@@ -128,6 +137,9 @@ impl Load {
             let version = PRODUCE_BY_NAME_VERSION;
             let answer = produce_in(&mut wire, version, ACKS_ALL, &topic, 0, records);
             assert!(answer.error_code == 0 || is_gone(answer.error_code));
+            if answer.error_code != 0 {
+                std::thread::sleep(RETRY_BACKOFF);
+            }
         }
     }
 
@@ -143,6 +155,7 @@ impl Load {
                 };
                 let data = fetch_in(&mut wire, FETCH_VERSION, &topic, (0, offset), options);
                 if is_gone(data.error_code) {
+                    std::thread::sleep(RETRY_BACKOFF);
                     break;
                 }
                 assert_eq!(data.error_code, 0);
