@@ -345,6 +345,9 @@ pub(super) async fn write_slot(
     log: &Rc<LogInner>,
     checkpoint: &RecoveryCheckpoint,
 ) -> Result<(), LogError> {
+    // What it promises was flushed before, and another flush may have failed before that one: then
+    // it is not known what the disk has kept, and nothing may say so.
+    log.directory.failure().map_or(Ok(()), Err)?;
     let own = &log.checkpoint;
     let path = log.path.join(CHECKPOINT_FILE);
     let failed = |error| LogError::io(&path, error);

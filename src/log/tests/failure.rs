@@ -118,3 +118,21 @@ fn a_stop_beside_a_deletion_is_a_clean_one() {
         directory.stop().await.unwrap();
     });
 }
+
+#[test]
+fn no_checkpoint_promises_anything_after_a_failed_flush() {
+    run(&simulation(3), |reactor| async move {
+        open_directory(&reactor).await;
+        let fault = DirectoryFault::default();
+        let directory = open_again(&reactor, &fault).await;
+        let log = open_log(&directory, "log", lazy()).await;
+        append(&reactor, &log, 3).await;
+        let file = Path::new(DIRECTORY).join("log-0/ringlog-checkpoint");
+        let before = reactor.disk().read_file(&file, usize::MAX).await.unwrap();
+        let error = std::io::Error::from_raw_os_error(nix::libc::EIO);
+        directory.fail(&LogError::flush(Path::new("another"), error));
+        checkpoint::make(&log.inner).await.unwrap_err();
+        let after = reactor.disk().read_file(&file, usize::MAX).await.unwrap();
+        assert!(before == after, "the checkpoint has changed");
+    });
+}
