@@ -39,6 +39,26 @@ impl Two {
         self.above.path().join("first")
     }
 
+    /// The second directory is gone, as if its disk were not mounted.
+    fn put_aside(&self) {
+        std::fs::rename(self.second(), self.above.path().join("aside")).unwrap();
+    }
+
+    fn bring_back(&self) {
+        std::fs::rename(self.above.path().join("aside"), self.second()).unwrap();
+    }
+
+    /// Where the second directory was there is something that cannot be one.
+    fn make_unusable(&self) {
+        self.put_aside();
+        std::fs::write(self.second(), "no directory").unwrap();
+    }
+
+    fn make_usable(&self) {
+        std::fs::remove_file(self.second()).unwrap();
+        self.bring_back();
+    }
+
     fn second(&self) -> PathBuf {
         self.above.path().join("second")
     }
@@ -184,9 +204,7 @@ fn a_directory_that_cannot_be_used_takes_only_its_partitions_away() {
         Two::partitions_in(&two.second()),
     );
     stop(broker);
-    let aside = two.above.path().join("aside");
-    std::fs::rename(two.second(), &aside).unwrap();
-    std::fs::write(two.second(), "no directory").unwrap();
+    two.make_unusable();
     let broker = two.start();
     let mut wire = broker.connect();
     online
@@ -198,8 +216,7 @@ fn a_directory_that_cannot_be_used_takes_only_its_partitions_away() {
     works(&mut wire, "new");
     stop(broker);
     // It is back.
-    std::fs::remove_file(two.second()).unwrap();
-    std::fs::rename(&aside, two.second()).unwrap();
+    two.make_usable();
     let broker = two.start();
     let mut wire = broker.connect();
     (0..PARTITIONS).for_each(|partition| holds(&mut wire, &topic, partition));
@@ -212,9 +229,7 @@ fn nothing_is_made_anew_in_place_of_a_directory_that_is_empty_or_not_named_any_m
     let topic = filled(&mut broker.connect());
     let lost = Two::partitions_in(&two.second());
     stop(broker);
-    // As if its disk were not mounted.
-    let aside = two.above.path().join("aside");
-    std::fs::rename(two.second(), &aside).unwrap();
+    two.put_aside();
     let broker = two.start();
     let mut wire = broker.connect();
     lost.iter()
@@ -222,7 +237,7 @@ fn nothing_is_made_anew_in_place_of_a_directory_that_is_empty_or_not_named_any_m
     assert_eq!(Two::partitions_in(&two.second()), BTreeSet::new());
     stop(broker);
     std::fs::remove_dir_all(two.second()).unwrap();
-    std::fs::rename(&aside, two.second()).unwrap();
+    two.bring_back();
     let broker = two.start();
     let mut wire = broker.connect();
     (0..PARTITIONS).for_each(|partition| holds(&mut wire, &topic, partition));
@@ -235,9 +250,7 @@ fn a_topic_recreated_while_its_directory_was_away_has_nothing_of_the_old_one() {
     let topic = filled(&mut broker.connect());
     let away = Two::partitions_in(&two.second());
     stop(broker);
-    let aside = two.above.path().join("aside");
-    std::fs::rename(two.second(), &aside).unwrap();
-    std::fs::write(two.second(), "no directory").unwrap();
+    two.make_unusable();
     let broker = two.start();
     let mut wire = broker.connect();
     delete(&mut wire, &topic);
@@ -246,8 +259,7 @@ fn a_topic_recreated_while_its_directory_was_away_has_nothing_of_the_old_one() {
         produce(&mut wire, &again, partition, &batch(&["again"]));
     }
     stop(broker);
-    std::fs::remove_file(two.second()).unwrap();
-    std::fs::rename(&aside, two.second()).unwrap();
+    two.make_usable();
     let broker = two.start();
     let mut wire = broker.connect();
     for partition in 0..PARTITIONS {
@@ -312,9 +324,7 @@ fn directories_that_do_not_go_together() {
 fn what_an_operator_sees_of_them() {
     let two = Two::new();
     stop(two.start());
-    let aside = two.above.path().join("aside");
-    std::fs::rename(two.second(), &aside).unwrap();
-    std::fs::write(two.second(), "no directory").unwrap();
+    two.make_unusable();
     let broker = TestBroker::start(&[&two.setting()]);
     let pages = broker.info().metrics_address.expect("it has pages");
     let page = crate::metrics::page(pages);
