@@ -1,5 +1,6 @@
 //! Files and directories.
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io::Result;
 use std::path::Path;
@@ -19,6 +20,9 @@ pub const WRITE_UNIT: usize = 4096;
 
 /// Size of one write of zeros by [`File::write_zeros`].
 const ZERO_WRITE_SIZE: usize = 256 << 10;
+
+/// Buffers of zeros kept for the next writes of zeros, per shard.
+const ZERO_BUFFERS_MAX: usize = 8;
 
 /// What disk traffic is for. The device serves in order of arrival, so that a commit waits behind
 /// whatever was submitted before it: background bytes in flight are bounded per shard.
@@ -98,6 +102,8 @@ pub struct Disk {
     reactor: Reactor,
     background: Semaphore,
     metrics: ShardMetrics,
+    /// Of zeros, as large as [`ZERO_WRITE_SIZE`].
+    zero_buffers: Rc<RefCell<Vec<WriteBuffer>>>,
 }
 
 macro_rules! on_disk {
@@ -115,6 +121,7 @@ impl Disk {
             reactor,
             background,
             metrics: ShardMetrics::new(),
+            zero_buffers: Rc::default(),
         }
     }
 
@@ -359,7 +366,9 @@ impl File {
             while at < end {
                 let size = usize::try_from(end - at)
                     .map_or(ZERO_WRITE_SIZE, |rest| rest.min(ZERO_WRITE_SIZE));
-                file.write_at(file.disk.buffer(size), at, class).await?;
+                let zeros = file.disk.take_zeros(size);
+                let zeros = file.write_at(zeros, at, class).await?;
+                file.disk.keep_zeros(zeros);
                 at += size as u64;
             }
             Ok(())
@@ -414,6 +423,22 @@ impl File {
 }
 
 impl Disk {
+    fn take_zeros(&self, size: usize) -> WriteBuffer {
+        let spare = match size {
+            ZERO_WRITE_SIZE => self.zero_buffers.borrow_mut().pop(),
+            _ => None,
+        };
+        spare.unwrap_or_else(|| self.buffer(size))
+    }
+
+    /// Nobody has changed it: it was only written.
+    fn keep_zeros(&self, buffer: WriteBuffer) {
+        let mut spare = self.zero_buffers.borrow_mut();
+        if buffer.size() == ZERO_WRITE_SIZE && spare.len() < ZERO_BUFFERS_MAX {
+            spare.push(buffer);
+        }
+    }
+
     async fn budget(&self, class: IoClass, size: usize) -> Option<super::Permit> {
         if class == IoClass::Commit {
             return None;

@@ -11,12 +11,14 @@ use super::log::LogInner;
 use super::reader::AheadData;
 use super::removal::{self, Removals, Target};
 use super::segment::{LOCK_WAIT_MAX, Segment};
+use super::spare_buffers::SpareBuffers;
 use super::writer::{self, WRITE_SIZE_MAX};
 use super::{
     BrokenRule, DirectoryFault, Landmark, Landmarks, Log, LogError, TailBudget, checkpoint,
 };
 use crate::io::{
-    DeviceFlush, Disk, DiskFacts, FileSystem, Notify, OpenOptions, Reactor, Task, WriteBuffer,
+    DeviceFlush, Disk, DiskFacts, FileSystem, Notify, OpenOptions, Permit, Reactor, Semaphore,
+    Task, WriteBuffer,
 };
 use crate::log_state::encode_offsets;
 use crate::metrics::ShardMetrics;
@@ -34,8 +36,8 @@ pub const FLUSH_FAILED_PREFIX: &str = "ringlog-flush-failed.";
 const RECOVERY_POINT_CHECKPOINT: &str = "recovery-point-offset-checkpoint";
 const LOG_START_CHECKPOINT: &str = "log-start-offset-checkpoint";
 
-/// Full-size write buffers kept for the next writes.
-const SPARE_BUFFERS_MAX: usize = 8;
+/// Logs that are zeroed ahead at the same time, per directory and shard.
+const ZEROING_LOGS_MAX: usize = 8;
 
 /// Bytes of sealed segments' indexes in memory, per directory and shard.
 const SEALED_INDEX_BYTES_MAX: usize = 32 << 20;
@@ -120,8 +122,9 @@ struct DirectoryInner {
     starved: RefCell<VecDeque<Weak<LogInner>>>,
     dirty_changed: Notify,
     write_bytes_available: Cell<usize>,
-    spare_buffers: RefCell<Vec<WriteBuffer>>,
+    spare_buffers: RefCell<SpareBuffers>,
     zeroed_ahead: Cell<u64>,
+    zeroing: Semaphore,
     /// Sealed segments with their index in memory, oldest first, and its size.
     indexes: RefCell<VecDeque<(Weak<Segment>, usize)>>,
     index_bytes: Cell<usize>,
@@ -177,6 +180,7 @@ impl LogDirectory {
                 write_bytes_available: Cell::new(options.write_bytes_in_flight_max),
                 spare_buffers: RefCell::default(),
                 zeroed_ahead: Cell::new(0),
+                zeroing: Semaphore::new(ZEROING_LOGS_MAX),
                 indexes: RefCell::default(),
                 index_bytes: Cell::new(0),
                 opened: RefCell::default(),
@@ -506,19 +510,17 @@ impl LogDirectory {
 
     /// A buffer whose every byte the caller sets.
     pub(super) fn write_buffer(&self, size: usize) -> WriteBuffer {
-        if size as u64 == WRITE_SIZE_MAX
-            && let Some(spare) = self.inner.spare_buffers.borrow_mut().pop()
-        {
-            return spare;
-        }
-        self.inner.disk.buffer(size)
+        let spare = self.inner.spare_buffers.borrow_mut().take(size);
+        spare.unwrap_or_else(|| self.inner.disk.buffer(size))
     }
 
     pub(super) fn reuse_buffer(&self, buffer: WriteBuffer) {
-        let mut spare = self.inner.spare_buffers.borrow_mut();
-        if buffer.size() as u64 == WRITE_SIZE_MAX && spare.len() < SPARE_BUFFERS_MAX {
-            spare.push(buffer);
-        }
+        self.inner.spare_buffers.borrow_mut().keep(buffer);
+    }
+
+    /// Waits until a log may be zeroed ahead.
+    pub(super) async fn zeroing_turn(&self) -> Permit {
+        self.inner.zeroing.acquire(1).await
     }
 
     /// Reserves up to `size` bytes of the budget for zeros ahead of the appenders.

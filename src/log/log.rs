@@ -76,6 +76,8 @@ pub(super) struct LogInner {
     pub(super) sealing: Semaphore,
     pub(super) checkpoint: CheckpointFile,
     pub(super) rate: Cell<Rate>,
+    /// Bytes of a write, of the last ones more than of those before.
+    pub(super) mean_write_size: Cell<u64>,
     pub(super) read_ahead: RefCell<Vec<ReadAhead>>,
 }
 
@@ -165,6 +167,7 @@ impl LogInner {
             sealing: Semaphore::new(1),
             checkpoint,
             rate: Cell::new(Rate::default()),
+            mean_write_size: Cell::new(0),
             read_ahead: RefCell::default(),
         })
     }

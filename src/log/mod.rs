@@ -46,6 +46,7 @@ mod retention;
 mod roll;
 mod segment;
 mod segment_index;
+mod spare_buffers;
 mod stop;
 mod tail;
 #[cfg(test)]

@@ -19,6 +19,7 @@ use super::segment_index::SegmentIndex;
 use super::stop::LEADER_EPOCH_CHECKPOINT;
 use super::{
     BrokenRule, Landmark, Log, LogDirectory, LogError, OpenLog, RecoveryReport, retention, roll,
+    zero_ahead,
 };
 use crate::io::{File, IoClass};
 use crate::log_state::{
@@ -118,6 +119,9 @@ pub(super) async fn open(
         checkpoint::make(&log).await?;
     }
     directory.register(&log);
+    if report.created {
+        zero_ahead::zero_if_needed(&log, &active);
+    }
     Ok((Log { inner: log }, report))
 }
 

@@ -7,7 +7,7 @@ use super::committer::FlushPhase;
 use super::log::LogInner;
 use super::segment::{Segment, extension, segment_path};
 use super::segment_index::NO_TIMESTAMP;
-use super::{AppendPlan, Landmark, LogError};
+use super::{AppendPlan, Landmark, LogError, zero_ahead};
 use crate::metrics::Counter;
 use crate::types::Timestamp;
 
@@ -102,6 +102,7 @@ pub(super) async fn create(
     }
     segment.file.replace(Some(file));
     log.directory.mark_dirty(&log);
+    zero_ahead::zero_if_needed(&log, &segment);
     let path = segment_path(&log.path, segment.base_offset, extension::SNAPSHOT);
     let written = disk.write_file(&path, snapshot).await;
     written.map_err(|error| LogError::replacing(&path, error))?;
@@ -138,7 +139,7 @@ async fn seal(
 pub(super) async fn finish_file(log: &LogInner, segment: &Segment) -> Result<(), LogError> {
     assert!(segment.is_all_written(), "only what is written is cut");
     segment.not_zeroing(log).await?;
-    super::zero_ahead::release(log, segment);
+    zero_ahead::release(log, segment);
     let file = segment
         .open_file()
         .expect("a segment is open until it is sealed");

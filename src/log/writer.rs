@@ -94,6 +94,7 @@ fn plan_write(core: &Core, unflushed_max: u64, may_overlap: bool) -> Option<Plan
         end
     };
     if let Some((from, to)) = segment.zeroing.get()
+        && from < to
         && align_up(end) > from
         && align_down(start) < to
     {
@@ -146,6 +147,8 @@ fn submit(log: &Rc<LogInner>, plan: Plan, buffer_size: usize) {
     let is_covered = segment.covered.get().contains(position, align_up(end));
     segment.submitted_position.set(end);
     core.submitted_bytes += end - start;
+    let mean = log.mean_write_size.get();
+    log.mean_write_size.set(mean - mean / 8 + (end - start) / 8);
     core.in_flight.push_back(WriteInFlight {
         segment: Rc::clone(&segment),
         end,
