@@ -22,8 +22,12 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// A log gets one at once when so many bytes are behind its last one.
 const BYTES_BEHIND_MAX: u64 = 64 << 20;
 
+/// Bytes of index entries that a checkpoint holds itself at most. More go to the index files, which
+/// costs opening, writing and syncing two of them: with 1,000 partitions the most of a checkpoint.
+const INDEX_TAILS_SIZE_MAX: usize = 12 << 10;
+
 /// Checkpoints made at the same time, per directory and shard.
-const IN_FLIGHT_MAX: usize = 8;
+const IN_FLIGHT_MAX: usize = 32;
 
 /// When the logs of a directory get checkpoints.
 #[derive(Default)]
@@ -191,7 +195,7 @@ pub(super) async fn make(log: &Rc<LogInner>) -> Result<(), LogError> {
     if log.checkpoint.file.borrow().is_none() {
         return Err(LogError::Closed);
     }
-    let (checkpoint, segment, bytes) = capture(log);
+    let (mut checkpoint, segment, bytes) = capture(log);
     let older: Vec<_> = {
         let core = log.core.borrow();
         core.segments
@@ -217,7 +221,7 @@ pub(super) async fn make(log: &Rc<LogInner>) -> Result<(), LogError> {
             changed.await;
         }
     }
-    write_new_entries(log, &segment, &checkpoint).await?;
+    write_new_entries(log, &segment, &mut checkpoint).await?;
     write_slot(log, &checkpoint).await?;
     let durable_bytes = log.core.borrow().durable_bytes;
     log.checkpoint.covered_bytes.set(bytes.min(durable_bytes));
@@ -252,6 +256,8 @@ fn capture(log: &LogInner) -> (RecoveryCheckpoint, Rc<Segment>, u64) {
         segment_position: segment.size.get(),
         offset_index_entry_count: index.offsets.len() as u32,
         time_index_entry_count: index.times.len() as u32,
+        offset_index_tail: Vec::new(),
+        time_index_tail: Vec::new(),
         bytes_since_index_entry: index.bytes_since_entry,
         max_timestamp: index.max_timestamp,
         max_timestamp_offset: index.max_timestamp_offset,
@@ -261,11 +267,12 @@ fn capture(log: &LogInner) -> (RecoveryCheckpoint, Rc<Segment>, u64) {
     (checkpoint, Rc::clone(&segment), core.appended_bytes)
 }
 
-/// Brings the index files of the active segment up to the checkpoint.
+/// Brings the index files of the active segment up to the checkpoint, or has the checkpoint hold
+/// what they lack when that is little.
 async fn write_new_entries(
     log: &Rc<LogInner>,
     segment: &Rc<Segment>,
-    checkpoint: &RecoveryCheckpoint,
+    checkpoint: &mut RecoveryCheckpoint,
 ) -> Result<(), LogError> {
     let _sealing = log.sealing.acquire(1).await;
     if segment.is_sealed.get() {
@@ -283,6 +290,9 @@ async fn write_new_entries(
     let time_count = checkpoint.time_index_entry_count as usize;
     if offset_count <= synced.offset_count && time_count <= synced.time_count {
         // A stop may have written more since this checkpoint was captured.
+        return Ok(());
+    }
+    if hold_new_entries(segment, synced, checkpoint) {
         return Ok(());
     }
     let (offsets, times) = {
@@ -307,6 +317,32 @@ async fn write_new_entries(
         ..synced
     });
     Ok(())
+}
+
+/// Gives the checkpoint the entries that the index files lack; `false` if they are too many.
+fn hold_new_entries(
+    segment: &Segment,
+    synced: IndexSynced,
+    checkpoint: &mut RecoveryCheckpoint,
+) -> bool {
+    let index = segment.loaded_index().expect("the active index is loaded");
+    let index = index.borrow();
+    let offset_count = checkpoint.offset_index_entry_count as usize;
+    let time_count = checkpoint.time_index_entry_count as usize;
+    // The one file may have got further than the other, in a stop.
+    let offsets_from = synced.offset_count.min(offset_count);
+    let times_from = synced.time_count.min(time_count);
+    let offsets = &index.offsets[offsets_from..offset_count];
+    let times = &index.times[times_from..time_count];
+    let size = offsets.len() * OffsetIndexEntry::SIZE + times.len() * TimeIndexEntry::SIZE;
+    if size > INDEX_TAILS_SIZE_MAX {
+        return false;
+    }
+    checkpoint.offset_index_entry_count = offsets_from as u32;
+    checkpoint.time_index_entry_count = times_from as u32;
+    checkpoint.offset_index_tail = offsets.to_vec();
+    checkpoint.time_index_tail = times.to_vec();
+    true
 }
 
 /// Writes `bytes` from the unit that contains `from` on, and syncs.
@@ -367,12 +403,12 @@ pub(super) async fn write_slot(
         let position = (slot * own.slot_size.get()) as u64;
         let written = file.write_at(buffer, position, IoClass::Background).await;
         written.map_err(failed)?;
-        let flushed = if log.directory.flushes_by_device() {
-            log.directory.device_flush().flush().await
+        if log.directory.flushes_by_device() {
+            log.directory.committer().shared_device_flush().await?;
         } else {
-            file.sync_data().await
-        };
-        flushed.map_err(|error| LogError::flush(&path, error))?;
+            let synced = file.sync_data().await;
+            synced.map_err(|error| LogError::flush(&path, error))?;
+        }
         // Another flush may have failed in the meantime: what this one has kept is not known.
         log.directory.failure().map_or(Ok(()), Err)?;
         own.next_slot.set(1 - slot);

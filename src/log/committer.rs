@@ -10,7 +10,7 @@ use std::rc::{Rc, Weak};
 use super::log::{Core, LogInner};
 use super::segment::{Segment, extension, segment_path};
 use super::{BrokenRule, LogDirectory, LogError};
-use crate::io::{Notify, Semaphore};
+use crate::io::{Notify, OneshotSender, Semaphore, oneshot};
 use crate::metrics::Distribution;
 use crate::types::Offset;
 
@@ -31,6 +31,8 @@ pub(super) enum FlushPhase {
 /// What gathers flushes and submits them.
 pub(super) struct Committer {
     wanted: RefCell<Vec<Weak<LogInner>>>,
+    /// Who waits for the next flush of the device to complete.
+    waiting: RefCell<Vec<OneshotSender<Result<(), LogError>>>>,
     changed: Notify,
     is_stopped: Cell<bool>,
     file_syncs: Semaphore,
@@ -47,6 +49,7 @@ impl Committer {
     pub(super) fn new() -> Committer {
         Committer {
             wanted: RefCell::new(Vec::new()),
+            waiting: RefCell::default(),
             changed: Notify::new(),
             is_stopped: Cell::new(false),
             file_syncs: Semaphore::new(FILE_SYNCS_IN_FLIGHT_MAX),
@@ -69,8 +72,21 @@ impl Committer {
         }
     }
 
+    /// A flush of the device that is submitted after this call, shared with the logs and with
+    /// others who ask for one.
+    pub(super) async fn shared_device_flush(&self) -> Result<(), LogError> {
+        if self.is_stopped.get() {
+            return Err(LogError::Closed);
+        }
+        let (waiting, flushed) = oneshot();
+        self.waiting.borrow_mut().push(waiting);
+        self.changed.notify_all();
+        flushed.await.unwrap_or(Err(LogError::Closed))
+    }
+
     pub(super) fn stop(&self) {
         self.is_stopped.set(true);
+        self.waiting.borrow_mut().clear();
         self.changed.notify_all();
     }
 
@@ -80,7 +96,8 @@ impl Committer {
         while !committer.is_stopped.get() {
             let changed = committer.changed.notified();
             let wanted = std::mem::take(&mut *committer.wanted.borrow_mut());
-            if wanted.is_empty() {
+            let waiting = std::mem::take(&mut *committer.waiting.borrow_mut());
+            if wanted.is_empty() && waiting.is_empty() {
                 changed.await;
                 continue;
             }
@@ -92,8 +109,8 @@ impl Committer {
                 let reactor = log.reactor.clone();
                 reactor.spawn(sync_files(log)).detach();
             }
-            if !by_device.is_empty() {
-                flush_device(&directory, by_device).await;
+            if !by_device.is_empty() || !waiting.is_empty() {
+                flush_device(&directory, by_device, waiting).await;
             }
         }
     }
@@ -105,10 +122,16 @@ fn is_covered(log: &LogInner) -> bool {
     is_forced || core.unflushed.iter().all(|segment| segment.is_covered())
 }
 
-/// One flush for all of `logs`.
-async fn flush_device(directory: &LogDirectory, logs: Vec<Rc<LogInner>>) {
+/// One flush for all of `logs`, and for those who are `waiting`.
+async fn flush_device(
+    directory: &LogDirectory,
+    logs: Vec<Rc<LogInner>>,
+    waiting: Vec<OneshotSender<Result<(), LogError>>>,
+) {
     let marks: Vec<_> = logs.into_iter().map(|log| (begin(&log), log)).collect();
-    record_flush(directory, marks.iter().map(|(mark, log)| (mark, &**log)));
+    if !marks.is_empty() {
+        record_flush(directory, marks.iter().map(|(mark, log)| (mark, &**log)));
+    }
     let mut flushed = directory.device_flush().flush().await;
     if flushed.is_err() && directory.breaks(BrokenRule::RetriesFailedFlush) {
         flushed = directory.device_flush().flush().await;
@@ -118,8 +141,17 @@ async fn flush_device(directory: &LogDirectory, logs: Vec<Rc<LogInner>>) {
             for (mark, log) in marks {
                 finish(&log, mark);
             }
+            for waiting in waiting {
+                waiting.send(Ok(()));
+            }
         }
-        Err(error) => directory.fail(&LogError::flush(directory.path(), error)),
+        Err(error) => {
+            let error = LogError::flush(directory.path(), error);
+            directory.fail(&error);
+            for waiting in waiting {
+                waiting.send(Err(error.clone()));
+            }
+        }
     }
 }
 

@@ -213,6 +213,9 @@ impl Opening<'_> {
     async fn start(&mut self, newest: Option<RecoveryCheckpoint>) -> Result<Start, LogError> {
         if let Some(checkpoint) = newest {
             let index = self.checkpointed_index(&checkpoint).await;
+            // What the index files lack is written before anything counts on them.
+            self.is_changed |=
+                !checkpoint.offset_index_tail.is_empty() || !checkpoint.time_index_tail.is_empty();
             return Ok(Start {
                 recovery_point: checkpoint.state.log_end_offset,
                 index,
@@ -288,6 +291,8 @@ impl Opening<'_> {
                 return None;
             }
         }
+        index.offsets.extend(&checkpoint.offset_index_tail);
+        index.times.extend(&checkpoint.time_index_tail);
         index.bytes_since_entry = checkpoint.bytes_since_index_entry;
         index.max_timestamp = checkpoint.max_timestamp;
         index.max_timestamp_offset = checkpoint.max_timestamp_offset;

@@ -1,7 +1,9 @@
 //! `ringlog-checkpoint`: what recovery may believe without reading the log.
 
 use super::producer_entry::{BatchMetadata, ProducerEntry};
-use super::{FormatError, LeaderEpochCache, LogState, ProducerState};
+use super::{
+    FormatError, LeaderEpochCache, LogState, OffsetIndexEntry, ProducerState, TimeIndexEntry,
+};
 use crate::types::{Offset, Timestamp};
 
 const MAGIC: &[u8; 8] = b"RINGLOGC";
@@ -29,6 +31,9 @@ pub struct RecoveryCheckpoint {
     /// Entries of that segment's index files which were durable before this checkpoint.
     pub offset_index_entry_count: u32,
     pub time_index_entry_count: u32,
+    /// The entries behind those, which the files need not have yet.
+    pub offset_index_tail: Vec<OffsetIndexEntry>,
+    pub time_index_tail: Vec<TimeIndexEntry>,
     /// Bytes since the last entry of the offset index.
     pub bytes_since_index_entry: u64,
     /// Largest timestamp of that segment, and the last offset of the batch that has it.
@@ -70,6 +75,14 @@ impl RecoveryCheckpoint {
         payload.extend_from_slice(&(self.state.producers.len() as u32).to_be_bytes());
         for entry in self.state.producers.iter() {
             encode_producer(entry, &mut payload);
+        }
+        payload.extend_from_slice(&(self.offset_index_tail.len() as u32).to_be_bytes());
+        for entry in &self.offset_index_tail {
+            payload.extend_from_slice(&entry.encode());
+        }
+        payload.extend_from_slice(&(self.time_index_tail.len() as u32).to_be_bytes());
+        for entry in &self.time_index_tail {
+            payload.extend_from_slice(&entry.encode());
         }
         let mut bytes = Vec::with_capacity(HEADER_SIZE + payload.len());
         bytes.extend_from_slice(MAGIC);
@@ -151,6 +164,7 @@ fn encode_producer(entry: &ProducerEntry, payload: &mut Vec<u8>) {
 
 fn decode_payload(mut payload: Cursor<'_>) -> Result<RecoveryCheckpoint, FormatError> {
     const WHERE: &str = "the fields";
+    const TAILS: &str = "the ends of the indexes";
     let number = payload.i64(WHERE)? as u64;
     let log_start_offset = payload.i64(WHERE)?;
     let log_end_offset = payload.i64(WHERE)?;
@@ -166,6 +180,8 @@ fn decode_payload(mut payload: Cursor<'_>) -> Result<RecoveryCheckpoint, FormatE
         segment_position: payload.i64(WHERE)? as u64,
         offset_index_entry_count: payload.i64(WHERE)? as u32,
         time_index_entry_count: payload.i64(WHERE)? as u32,
+        offset_index_tail: Vec::new(),
+        time_index_tail: Vec::new(),
         bytes_since_index_entry: payload.i64(WHERE)? as u64,
         max_timestamp: payload.i64(WHERE)?,
         max_timestamp_offset: payload.i64(WHERE)?,
@@ -180,6 +196,18 @@ fn decode_payload(mut payload: Cursor<'_>) -> Result<RecoveryCheckpoint, FormatE
     for _ in 0..payload.u32("the producers")? {
         let entry = decode_producer(&mut payload)?;
         checkpoint.state.producers.insert(entry);
+    }
+    if payload.0.is_empty() {
+        // From before the tails; who knows of none takes the next lookups' longer way.
+        return Ok(checkpoint);
+    }
+    for _ in 0..payload.u32(TAILS)? {
+        let entry = OffsetIndexEntry::decode(&payload.array(TAILS)?);
+        checkpoint.offset_index_tail.push(entry);
+    }
+    for _ in 0..payload.u32(TAILS)? {
+        let entry = TimeIndexEntry::decode(&payload.array(TAILS)?);
+        checkpoint.time_index_tail.push(entry);
     }
     Ok(checkpoint)
 }

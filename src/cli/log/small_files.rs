@@ -128,6 +128,8 @@ pub(super) fn checkpoint_line(slot: usize, checkpoint: &RecoveryCheckpoint) -> L
         .with("segmentPosition", checkpoint.segment_position)
         .with("indexEntries", checkpoint.offset_index_entry_count)
         .with("timeIndexEntries", checkpoint.time_index_entry_count)
+        .with("heldIndexEntries", checkpoint.offset_index_tail.len())
+        .with("heldTimeIndexEntries", checkpoint.time_index_tail.len())
         .with("maxTimestamp", checkpoint.max_timestamp)
         .with("maxTimestampOffset", checkpoint.max_timestamp_offset)
         .with("unflushedBytesMax", checkpoint.unflushed_bytes_max)

@@ -45,6 +45,32 @@ fn all_that_it_holds_comes_back() {
 }
 
 #[test]
+fn the_ends_of_the_indexes_come_back_and_may_be_absent() {
+    let mut before = checkpoint(9, 2);
+    let without = before.encode();
+    let entry = |at| OffsetIndexEntry {
+        relative_offset: at,
+        position: at * 100,
+    };
+    before.offset_index_tail = (1..=300).map(entry).collect();
+    let entry = |at| TimeIndexEntry {
+        timestamp: i64::from(at) + 1_000_000,
+        relative_offset: at,
+    };
+    before.time_index_tail = (1..=7).map(entry).collect();
+    let slot = before.encode();
+    assert_eq!(RecoveryCheckpoint::decode(&slot).unwrap(), before);
+    // As releases wrote it that knew of no ends: the two counts are missing.
+    let mut old = without.clone();
+    old.truncate(without.len() - 8);
+    let size = (old.len() - HEADER_SIZE) as u32;
+    old[12..16].copy_from_slice(&size.to_be_bytes());
+    let crc = crc32c::crc32c(&old[HEADER_SIZE..]);
+    old[16..20].copy_from_slice(&crc.to_be_bytes());
+    assert_eq!(RecoveryCheckpoint::decode(&old).unwrap(), checkpoint(9, 2));
+}
+
+#[test]
 fn a_slot_of_a_newer_release_is_told() {
     let slot = |number| {
         let mut bytes = checkpoint(number, 1).encode();
