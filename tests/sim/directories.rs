@@ -98,7 +98,13 @@ fn a_failed_directory_takes_its_partitions_of_every_shard_and_no_others() {
             }
             for &partition in &kept {
                 client.produce(partition, 100).await;
+                assert_eq!(client.try_fetch(partition).await, (ErrorCode::None, true));
             }
+            for &partition in &lost {
+                let read = client.try_fetch(partition).await;
+                assert_eq!(read, (ErrorCode::KafkaStorageError, false), "{partition}");
+            }
+            assert_eq!(client.leaderless().await, lost);
             client.owner(first, SHARD_COUNT)
         });
         shards_told[told.index()] = true;

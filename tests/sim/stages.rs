@@ -104,6 +104,33 @@ impl Client {
         ErrorCode::from_code(response.responses[0].partition_responses[0].error_code)
     }
 
+    /// What a read of the partition's beginning gives: the error, and whether there are records.
+    pub(crate) async fn try_fetch(&mut self, partition: i32) -> (ErrorCode, bool) {
+        let request = self.fetch_request_of(partition, 0, Duration::ZERO);
+        let response = self.frames.call(FETCH_VERSION, &request).await;
+        let read = &response.responses[0].partitions[0];
+        let has_records = read.records.as_ref().is_some_and(|bytes| !bytes.is_empty());
+        (ErrorCode::from_code(read.error_code), has_records)
+    }
+
+    /// The partitions of the topic that have no leader, as clients are told.
+    pub(crate) async fn leaderless(&mut self) -> Vec<i32> {
+        let request = MetadataRequest::default().with_topics(None);
+        let response = self.frames.call(METADATA_VERSION, &request).await;
+        let id = to_uuid(self.topic_id);
+        let topic = response
+            .topics
+            .into_iter()
+            .find(|topic| topic.topic_id == id);
+        let partitions = topic.expect("it is there").partitions.into_iter();
+        let leaderless = partitions.filter(|partition| partition.leader_id.0 == -1);
+        let mut indexes: Vec<i32> = leaderless
+            .map(|partition| partition.partition_index)
+            .collect();
+        indexes.sort_unstable();
+        indexes
+    }
+
     /// Sends a record without waiting for the answer.
     pub(crate) async fn send_produce(&mut self, partition: i32, size: usize) {
         let request = self.produce_request(partition, size);
@@ -116,8 +143,12 @@ impl Client {
     }
 
     pub(crate) fn fetch_request(&self, offset: i64, wait: Duration) -> FetchRequest {
+        self.fetch_request_of(self.near, offset, wait)
+    }
+
+    fn fetch_request_of(&self, partition: i32, offset: i64, wait: Duration) -> FetchRequest {
         let partition = FetchPartition::default()
-            .with_partition(self.near)
+            .with_partition(partition)
             .with_fetch_offset(offset)
             .with_partition_max_bytes(1 << 20);
         let topic = FetchTopic::default()
