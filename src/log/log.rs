@@ -9,6 +9,7 @@ use super::checkpoint::CheckpointFile;
 use super::committer::FlushPhase;
 use super::reader::ReadAhead;
 use super::segment::Segment;
+use super::spare::Spare;
 use super::tail::Tail;
 use super::writer::WriteInFlight;
 use super::zero_ahead::Rate;
@@ -77,6 +78,8 @@ pub(super) struct LogInner {
     pub(super) checkpoint: CheckpointFile,
     pub(super) rate: Cell<Rate>,
     pub(super) read_ahead: RefCell<Vec<ReadAhead>>,
+    /// The file for the next segment, at most one.
+    pub(super) spare: RefCell<Option<Spare>>,
 }
 
 /// What changes with every append and every write.
@@ -166,6 +169,7 @@ impl LogInner {
             checkpoint,
             rate: Cell::new(Rate::default()),
             read_ahead: RefCell::default(),
+            spare: RefCell::default(),
         })
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use super::log::LogInner;
 use super::segment::{Segment, align_down, align_up, extension, segment_path};
-use super::{BrokenRule, LogError};
+use super::{BrokenRule, LogError, written_mark};
 use crate::io::IoClass;
 use crate::types::Monotonic;
 
@@ -52,29 +52,47 @@ impl Rate {
     }
 }
 
-/// Starts zeroing ahead of the active segment when it is time to. Not before its first flush: a
-/// log that is written once needs no zeros.
+/// The recent rate of a log.
+pub(super) fn bytes_per_second(log: &LogInner) -> u64 {
+    let appended_bytes = log.core.borrow().appended_bytes;
+    let mut rate = log.rate.get();
+    let bytes_per_second = rate.update(log.reactor.now(), appended_bytes);
+    log.rate.set(rate);
+    bytes_per_second
+}
+
+/// How far ahead of the appender blocks are made ready.
+pub(super) fn distance(bytes_per_second: u64) -> u64 {
+    let in_time = bytes_per_second.saturating_mul(HORIZON.as_secs());
+    in_time.clamp(AHEAD_MIN, AHEAD_MAX)
+}
+
+/// Starts zeroing ahead of the active segment when it is time to; in a recycled file it moves the
+/// mark instead. No zeros before the first flush: a log that is written once needs none.
 pub(super) fn zero_if_needed(log: &Rc<LogInner>, segment: &Rc<Segment>) {
+    if let Some(mark) = segment.mark.get() {
+        written_mark::move_if_needed(log, segment, mark);
+    }
+    if segment.mark.get().is_some() {
+        return;
+    }
     if !log.flushes_before_ack() || !log.directory.flushes_by_device() {
         return;
     }
-    let appended_bytes = {
+    {
         let core = log.core.borrow();
         if core.durable_bytes == 0 || !Rc::ptr_eq(core.active(), segment) {
             return;
         }
-        core.appended_bytes
-    };
+    }
     if segment.zeroing.get().is_some() || log.is_closed.get() {
         return;
     }
-    let mut rate = log.rate.get();
-    let bytes_per_second = rate.update(log.reactor.now(), appended_bytes);
-    log.rate.set(rate);
+    let bytes_per_second = bytes_per_second(log);
     if bytes_per_second > RATE_MAX {
         return;
     }
-    let target = (bytes_per_second * HORIZON.as_secs()).clamp(AHEAD_MIN, AHEAD_MAX);
+    let target = distance(bytes_per_second);
     let submitted = align_up(segment.submitted_position.get());
     let zeroed_to = segment.covered.get().zeroed_to;
     let ahead = zeroed_to.saturating_sub(submitted);
