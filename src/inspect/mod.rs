@@ -33,3 +33,4 @@ pub use files::{Files, ReadAt, read_small_file};
 pub use kind::FileKind;
 pub use partition::{PartitionOptions, verify_partition};
 pub use report::{Finding, Report, Severity, Summary};
+pub use segment::written_at_most;

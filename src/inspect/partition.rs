@@ -8,7 +8,7 @@ use super::batch_walk::StoredBatch;
 use super::files::{Files, read_small_file};
 use super::report::{Report, Severity};
 use super::segment::{
-    BatchObserver, ScannedSegment, SegmentOptions, claimed_end, examine_rest, scan,
+    BatchObserver, ScannedSegment, SegmentOptions, claimed_end, examine_rest, scan, written_at_most,
 };
 use super::state_check::{check_producers, wrong_epoch};
 use crate::log::{
@@ -307,7 +307,7 @@ impl Partition<'_> {
             return Ok(next.is_none());
         }
         let behind = if continues { &[] } else { later };
-        let torn = match self.look_behind(stop, &path, behind, end)? {
+        let torn = match self.look_behind(stop, &path, base_offset, behind, end)? {
             Ok(torn) => torn,
             Err(error) => {
                 // The error names file and byte itself.
@@ -319,17 +319,21 @@ impl Partition<'_> {
             "" => "zeros",
             fault => fault,
         };
+        let severity = match self.options.was_stopped_cleanly {
+            true => Severity::Problem,
+            false => Severity::Note,
+        };
+        let is_recycled = written_at_most(&*self.files.open(&path)?, base_offset)?.is_some();
         let (severity, text) = if torn.byte_count > 0 || !behind.is_empty() {
-            let severity = match self.options.was_stopped_cleanly {
-                true => Severity::Problem,
-                false => Severity::Note,
-            };
             let text = format!(
                 "torn tail: {why}; behind it {} bytes with {} whole batches, which the next start \
                  drops",
                 torn.byte_count, torn.batch_count
             );
             (severity, text)
+        } else if is_recycled {
+            let text = "behind it lie batches of the segment that had the file before";
+            (severity, text.to_owned())
         } else if self.segments[&base_offset] > stop.position && next.is_some() {
             let text = "zeros behind the last batch of a sealed segment";
             (Severity::Note, text.to_owned())
@@ -346,6 +350,7 @@ impl Partition<'_> {
         &self,
         stop: &'a ScanStop,
         path: &'a Path,
+        base_offset: Offset,
         behind: &[Offset],
         end: Offset,
     ) -> Result<std::result::Result<Judgement<'a>, LogError>> {
@@ -354,11 +359,11 @@ impl Partition<'_> {
         let file = self.files.open(path)?;
         let claimed = claimed_end(&*file, stop.position)?;
         let mut judgement = Judgement::new(unflushed_bytes_max, path, stop, claimed);
-        let rest = examine_rest(&*file, stop.position, end)?;
+        let rest = examine_rest(&*file, stop.position, base_offset, end)?;
         let mut judged = judgement.add_rest(&rest, stop.position);
         for &base_offset in behind {
             let path = segment_path(self.directory, base_offset, extension::LOG);
-            let rest = examine_rest(&*self.files.open(&path)?, 0, end)?;
+            let rest = examine_rest(&*self.files.open(&path)?, 0, base_offset, end)?;
             judged = judged.and_then(|()| judgement.add_rest(&rest, 0));
         }
         Ok(judged.map(|()| judgement))

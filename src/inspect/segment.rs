@@ -8,11 +8,12 @@ use super::files::{Files, ReadAt, read_small_file};
 use super::index_check::IndexCheck;
 use super::report::{Report, Severity};
 use crate::batch::{
-    BatchView, DECOMPRESSED_SIZE_MAX, Decompressor, LOG_OVERHEAD, RecordIter, ScanEnd,
+    BatchHeader, BatchView, DECOMPRESSED_SIZE_MAX, Decompressor, LOG_OVERHEAD, RecordIter, ScanEnd,
 };
+use crate::io::WRITE_UNIT;
 use crate::log::{
-    MAGIC_END, Remainder, ScanStop, discontinuity, extension, may_be_header, replay_batch,
-    segment_path,
+    self, MAGIC_END, Remainder, RestBounds, RestWalk, ScanStop, discontinuity, extension,
+    mark_place, replay_batch, segment_path,
 };
 use crate::log_state::LogState;
 use crate::types::Offset;
@@ -173,41 +174,52 @@ fn wrong_records(batch: &BatchView<'_>, decompressor: &mut Decompressor) -> Opti
         .then(|| format!("{count} records where {} should be", batch.record_count))
 }
 
-/// Looks through everything behind `from` for what is not zero and for valid batches of this log,
-/// as recovery does before it cuts.
-pub(super) fn examine_rest(file: &dyn ReadAt, from: u64, offset_min: Offset) -> Result<Remainder> {
-    let mut rest = Remainder {
-        nonzero_end: from,
-        ..Remainder::default()
+/// The byte behind which nothing was written to a recycled file of the segment at `base_offset`;
+/// `None` for any other file.
+pub fn written_at_most(file: &dyn ReadAt, base_offset: Offset) -> Result<Option<u64>> {
+    let Some(place) = mark_place(file.size()) else {
+        return Ok(None);
     };
+    let mut unit = [0; WRITE_UNIT];
+    let size = file.read_at(place, &mut unit)?;
+    Ok(log::written_at_most(&unit[..size], base_offset, place))
+}
+
+/// Looks through everything behind `from` that was, or may have been, written to the segment at
+/// `base_offset` of a log that ends at `end_offset`, as recovery does before it cuts.
+pub(super) fn examine_rest(
+    file: &dyn ReadAt,
+    from: u64,
+    base_offset: Offset,
+    end_offset: Offset,
+) -> Result<Remainder> {
+    let bounds = RestBounds {
+        base_offset,
+        end_offset,
+        written_at_most: written_at_most(file, base_offset)?,
+    };
+    let mut walk = RestWalk::new(from, bounds);
+    let end = bounds.written_at_most.unwrap_or(file.size());
     let left = file.size().saturating_sub(from);
-    let mut chunk = vec![0; left.min((READ_SIZE + MAGIC_END) as u64) as usize];
-    let (mut at, mut skip_to) = (from, from);
-    while at < file.size() {
+    let mut piece = vec![0; left.min((READ_SIZE + MAGIC_END) as u64) as usize];
+    let mut at = from;
+    while at < end {
         // Consecutive pieces overlap so that a header on their border is seen.
-        let size = file.read_at(at, &mut chunk)?;
-        let bytes = &chunk[..size];
-        if let Some(last) = bytes.iter().rposition(|&byte| byte != 0) {
-            rest.nonzero_end = at + last as u64 + 1;
-            for index in 0..size.saturating_sub(MAGIC_END).min(READ_SIZE) {
-                let position = at + index as u64;
-                if position < skip_to || !may_be_header(&bytes[index..], offset_min) {
-                    continue;
-                }
-                let mut walk = BatchWalk::new(file, position);
-                if let Some(batch) = walk.next_batch()?
-                    && batch.crc.is_ok()
-                {
-                    rest.batch_count += 1;
-                    rest.first_batch = rest.first_batch.or(Some(position));
-                    rest.last_batch = Some(position);
-                    skip_to = position + batch.header.size_in_bytes() as u64;
-                }
-            }
+        let read = file.read_at(at, &mut piece)?;
+        let size = (READ_SIZE as u64).min(end - at) as usize;
+        while let Some(position) = walk.candidate(at, &piece[..read], size) {
+            let head = &piece[(position - at) as usize..read];
+            let is_none = BatchHeader::parse(head).is_ok_and(|header| {
+                header.size_in_bytes() as u64 > file.size().saturating_sub(position)
+            });
+            let mut batches = BatchWalk::new(file, position);
+            let batch = if is_none { None } else { batches.next_batch()? };
+            let batch = batch.filter(|batch| batch.crc.is_ok());
+            walk.found(batch.map(|batch| batch.header).as_ref());
         }
         at += READ_SIZE as u64;
     }
-    Ok(rest)
+    Ok(walk.end())
 }
 
 /// Where the batch ends that begins at `position`, as far as its first bytes say.

@@ -322,6 +322,49 @@ fn what_a_killed_broker_left_is_sound() {
     assert_eq!((summary.batch_count, summary.record_count), (15, 30));
 }
 
+/// Puts the end of an older segment's file behind the active segment's batches, and a mark.
+fn recycle(files: &mut MemoryFiles) {
+    let active = files.file(SECOND);
+    active.truncate(10 * batch(10).len());
+    let written = active.len().next_multiple_of(4096);
+    active.resize(written, 0);
+    let old: Vec<u8> = (0..10).step_by(2).flat_map(batch).collect();
+    active.extend_from_slice(&old[100..]);
+    let place = active.len().next_multiple_of(4096);
+    active.resize(place, 1);
+    let mut mark = [b"RINGLOGW".to_vec(), 10_i64.to_be_bytes().to_vec()].concat();
+    for value in [place, written + 4096] {
+        mark.extend_from_slice(&(value as u64).to_be_bytes());
+    }
+    mark.extend_from_slice(&crc32c::crc32c(&mark).to_be_bytes());
+    mark.resize(4096, 0);
+    active.extend_from_slice(&mark);
+}
+
+#[test]
+fn old_batches_in_a_recycled_file_are_no_torn_tail() {
+    let mut files = ours();
+    recycle(&mut files);
+    let (summary, findings) = files.verify(CRASHED);
+    assert_eq!((summary.batch_count, summary.problem_count), (15, 0));
+    let texts: Vec<_> = findings.iter().map(|finding| &finding.text[..]).collect();
+    let expected = "behind it lie batches of the segment that had the file before";
+    assert_eq!(texts, [expected]);
+    // A stop cuts the file.
+    assert!(files.verify(CLEAN).0.problem_count > 0);
+    // Without its mark the file is one whose end is torn.
+    files.file(SECOND).pop();
+    let (_, findings) = files.verify(CRASHED);
+    assert!(findings[0].text.starts_with("torn tail"), "{findings:?}");
+    // What is torn before the mark still is.
+    recycle(&mut files);
+    let position = 10 * batch(10).len() - 2 * batch(10).len() + 200;
+    files.file(SECOND)[position] ^= 1;
+    let (_, findings) = files.verify(CRASHED);
+    let wanted = "1 whole batches, which the next start";
+    assert!(findings[0].text.contains(wanted), "{findings:?}");
+}
+
 /// Breaks one thing, and what is then said, as a problem or as a note.
 type Case = (&'static str, fn(&mut MemoryFiles), Severity, &'static str);
 

@@ -21,6 +21,12 @@ pub enum BrokenRule {
     CountsUnsyncedZeros,
     /// 7: what lies behind the log's end stays there.
     CutsNothing,
+    /// 7: a segment takes over a file that somebody reads.
+    RecyclesWhileRead,
+    /// 7: recovery takes the old batches of a recycled file for what was written to it.
+    BelievesOldBatches,
+    /// 7: a recycled file is written behind the mark that recovery believes.
+    PassesTheMark,
     /// 8: more is written behind the last flush than recovery is told.
     IgnoresUnflushedLimit,
     /// 8: recovery cuts whatever is not valid.
@@ -35,7 +41,7 @@ pub enum BrokenRule {
 
 impl BrokenRule {
     /// All of them.
-    pub const ALL: [BrokenRule; 13] = [
+    pub const ALL: [BrokenRule; 16] = [
         BrokenRule::AcknowledgesUnwritten,
         BrokenRule::FlushCountsLaterWrites,
         BrokenRule::OverlapsWrites,
@@ -44,6 +50,9 @@ impl BrokenRule {
         BrokenRule::FlushesTheDeviceOnly,
         BrokenRule::CountsUnsyncedZeros,
         BrokenRule::CutsNothing,
+        BrokenRule::RecyclesWhileRead,
+        BrokenRule::BelievesOldBatches,
+        BrokenRule::PassesTheMark,
         BrokenRule::IgnoresUnflushedLimit,
         BrokenRule::CutsCorruption,
         BrokenRule::CheckpointsAhead,

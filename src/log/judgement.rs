@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use super::LogError;
-use super::replay::{Remainder, ScanStop};
+use super::remainder::Remainder;
+use super::replay::ScanStop;
 
 /// A torn end or corruption (rule 8)? In class P nothing was written further behind the last
 /// flush than a limit. The flush may have ended inside the first batch that is not valid, so at the
@@ -17,7 +18,7 @@ pub struct Judgement<'a> {
     stop: &'a ScanStop,
     /// 0 in class K.
     pub(super) unflushed_bytes_max: u64,
-    /// Bytes behind the end, zeros at the end of a file not counted.
+    /// Bytes behind the end, as far as they are known to have been written.
     pub byte_count: u64,
     pub batch_count: u64,
     /// How far behind the end the last flush may have come.
@@ -47,7 +48,7 @@ impl<'a> Judgement<'a> {
     pub fn add_rest(&mut self, rest: &Remainder, from: u64) -> Result<(), LogError> {
         let behind = |position: u64| self.byte_count + position - from;
         let (first, last) = (rest.first_batch.map(behind), rest.last_batch.map(behind));
-        self.byte_count += rest.nonzero_end - from;
+        self.byte_count += rest.live_end - from;
         self.batch_count += rest.batch_count;
         let (Some(first), Some(last)) = (first, last) else {
             return Ok(());

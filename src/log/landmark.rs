@@ -35,6 +35,14 @@ landmarks! {
     CheckpointDuringRoll, "checkpoint during a roll";
     /// A log was deleted while a flush of it was in flight.
     DeletionDuringFlush, "deletion during a flush";
+    /// A segment took over the file of one that retention had dropped.
+    SegmentRecycled, "segment recycled";
+    /// The mark in a recycled file was moved ahead of the writer.
+    WrittenMarkMoved, "written mark moved";
+    /// Recovery looked behind the end of a recycled segment.
+    RecoveryOverRecycled, "recovery over a recycled segment";
+    /// Recovery found whole batches of a recycled segment behind its end.
+    TornTailAmongOld, "torn tail among old batches";
     /// Records were read from disk.
     ColdRead, "cold read";
     /// At start the directory of a deleted topic was still under its name.

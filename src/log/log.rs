@@ -9,6 +9,7 @@ use super::checkpoint::CheckpointFile;
 use super::committer::FlushPhase;
 use super::reader::ReadAhead;
 use super::segment::Segment;
+use super::spare::Spare;
 use super::tail::Tail;
 use super::writer::WriteInFlight;
 use super::zero_ahead::Rate;
@@ -79,6 +80,8 @@ pub(super) struct LogInner {
     /// Bytes of a write, of the last ones more than of those before.
     pub(super) mean_write_size: Cell<u64>,
     pub(super) read_ahead: RefCell<Vec<ReadAhead>>,
+    /// The file for the next segment, at most one.
+    pub(super) spare: RefCell<Option<Spare>>,
 }
 
 /// What changes with every append and every write.
@@ -169,6 +172,7 @@ impl LogInner {
             rate: Cell::new(Rate::default()),
             mean_write_size: Cell::new(0),
             read_ahead: RefCell::default(),
+            spare: RefCell::default(),
         })
     }
 

@@ -16,8 +16,9 @@
 //! | what happens at start? | `recovery` (4, 7, 8), `replay` |
 //! | where is an offset, a time? | `reader`, `segment_index`, `time_lookup` |
 //! | what need not be kept, and how does it go? | `retention`, `removal` |
+//! | which file does a segment take over, and what is old in it? | `spare`, `written_mark` (7) |
 //! | how is its end taken back? | `truncation` (7) |
-//! | a torn end, or corruption? | `judgement` (8) |
+//! | a torn end, or corruption? | `remainder`, `judgement` (8) |
 //! | what if the disk fails? | `LogDirectory::fail`, `fault` (10) |
 //! | what may a simulation break, and count? | `broken_rule`, `landmark` |
 
@@ -40,12 +41,14 @@ mod log;
 mod read_types;
 mod reader;
 mod recovery;
+mod remainder;
 mod removal;
 mod replay;
 mod retention;
 mod roll;
 mod segment;
 mod segment_index;
+mod spare;
 mod spare_buffers;
 mod stop;
 mod tail;
@@ -54,6 +57,7 @@ mod tests;
 mod time_lookup;
 mod truncation;
 mod writer;
+mod written_mark;
 mod zero_ahead;
 
 pub use append_types::{AppendPlan, BatchToAppend, LogProgress, OnProgress};
@@ -69,7 +73,9 @@ pub use log::{Log, OpenLog, RecoveryReport};
 pub use read_types::{ReadBatches, ReadOutcome, ReadRequest, ReadSource, Rest, TimestampOffset};
 pub use reader::COLD_READ_SIZE;
 pub use recovery::PARTITION_METADATA;
-pub use replay::{MAGIC_END, Remainder, ScanStop, discontinuity, may_be_header, replay_batch};
+pub use remainder::{MAGIC_END, Remainder, RestBounds, RestWalk};
+pub use replay::{ScanStop, discontinuity, replay_batch};
 pub use segment::{extension, parse_segment_name, segment_path};
 pub use stop::LEADER_EPOCH_CHECKPOINT;
 pub use tail::TailBudget;
+pub use written_mark::{mark_place, written_at_most};

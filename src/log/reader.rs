@@ -106,8 +106,9 @@ pub(super) async fn read_cold(
         match found {
             Ok(Some(batches)) => return Ok(batches),
             Ok(None) => {}
-            // The log has lost it since it was found: what is there now?
-            Err(_) if segment.is_dropped.get() => {
+            // The log has lost it since it was found: what is there now? What was open has stayed
+            // as it was.
+            Err(LogError::Io { .. }) if segment.is_dropped.get() => {
                 search_from = request.offset;
                 continue;
             }

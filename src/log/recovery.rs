@@ -12,6 +12,7 @@ use super::checkpoint::{self, CHECKPOINT_FILE, CheckpointFile};
 use super::cut::{cut_file, remove_files};
 use super::judgement::Judgement;
 use super::log::{Core, LogInner};
+use super::remainder::Remainder;
 use super::removal::Target;
 use super::replay::{ScanStop, SegmentScan};
 use super::segment::{Segment, align_down, extension, parse_segment_name, segment_path};
@@ -19,7 +20,7 @@ use super::segment_index::SegmentIndex;
 use super::stop::LEADER_EPOCH_CHECKPOINT;
 use super::{
     BrokenRule, Landmark, Log, LogDirectory, LogError, OpenLog, RecoveryReport, retention, roll,
-    zero_ahead,
+    written_mark, zero_ahead,
 };
 use crate::io::{File, IoClass};
 use crate::log_state::{
@@ -425,6 +426,7 @@ impl Opening<'_> {
             file: &file,
             path: &path,
             size: file.size(),
+            written_at_most: written_mark::read(&file, base_offset).await?,
             end_offset: Offset::MAX,
             index_interval_bytes: self.options.config.index_interval_bytes,
         };
@@ -438,8 +440,8 @@ impl Opening<'_> {
         } else {
             state.log_end_offset
         };
-        let stop = if segment_scan.size < scan.state_from {
-            let (position, fault) = (segment_scan.size, "the file ends".to_owned());
+        let stop = if segment_scan.end() < scan.state_from {
+            let (position, fault) = (segment_scan.end(), "the file ends".to_owned());
             ScanStop { position, fault }
         } else {
             segment_scan
@@ -454,7 +456,7 @@ impl Opening<'_> {
         let continues = later.first() == Some(&end);
         let behind = if continues { &[][..] } else { later };
         let nonzero_end = self
-            .judge_rest(&segment_scan, scan, &stop, behind, end)
+            .judge_rest(&segment_scan, scan, &stop, base_offset, behind, end)
             .await?;
         if !continues {
             // Before the cut: it takes what tells a torn end from corruption.
@@ -463,6 +465,7 @@ impl Opening<'_> {
         self.cut(&segment_scan, &stop, from, nonzero_end).await?;
         let segment = Segment::sealed(base_offset, stop.position, state.log_end_offset);
         segment.update_covered(|covered| covered.synced_end = align_down(stop.position));
+        segment.was_cut.set(stop.position < segment_scan.size);
         if continues {
             index.seal();
             self.write_index_files(base_offset, &index).await?;
@@ -490,6 +493,7 @@ impl Opening<'_> {
         segment_scan: &SegmentScan<'_>,
         scan: &Scan,
         stop: &ScanStop,
+        base_offset: Offset,
         behind: &[Offset],
         end: Offset,
     ) -> Result<u64, LogError> {
@@ -503,7 +507,9 @@ impl Opening<'_> {
         if self.directory.breaks(BrokenRule::CutsCorruption) {
             judgement.unflushed_bytes_max = 0;
         }
-        let rest = segment_scan.examine_rest(stop.position, end).await?;
+        let rest = self
+            .examine(segment_scan, stop.position, base_offset, end)
+            .await?;
         judgement.add_rest(&rest, stop.position)?;
         for &base_offset in behind {
             let path = segment_path(&self.path, base_offset, extension::LOG);
@@ -513,10 +519,11 @@ impl Opening<'_> {
                 file: &file,
                 path: &path,
                 size: file.size(),
+                written_at_most: written_mark::read(&file, base_offset).await?,
                 end_offset: Offset::MAX,
                 index_interval_bytes: self.options.config.index_interval_bytes,
             };
-            let later_rest = later_scan.examine_rest(0, end).await?;
+            let later_rest = self.examine(&later_scan, 0, base_offset, end).await?;
             judgement.add_rest(&later_rest, 0)?;
         }
         self.report.dropped_batches += judgement.batch_count;
@@ -524,8 +531,31 @@ impl Opening<'_> {
         Ok(rest.nonzero_end)
     }
 
+    /// What lies behind byte `from` of a segment.
+    async fn examine(
+        &self,
+        scan: &SegmentScan<'_>,
+        from: u64,
+        base_offset: Offset,
+        end: Offset,
+    ) -> Result<Remainder, LogError> {
+        let (base_offset, end) = match self.directory.breaks(BrokenRule::BelievesOldBatches) {
+            true => (0, 0),
+            false => (base_offset, end),
+        };
+        let rest = scan.examine_rest(from, base_offset, end).await?;
+        if scan.written_at_most.is_some() {
+            self.directory.reached(Landmark::RecoveryOverRecycled);
+            if rest.batch_count > 0 {
+                self.directory.reached(Landmark::TornTailAmongOld);
+            }
+        }
+        Ok(rest)
+    }
+
     /// Cuts a segment where its valid batches end: zeros to the highest byte that is not zero, so
-    /// that nothing behind a torn batch can come back to life, then the size (rule 7). What was
+    /// that nothing behind a torn batch can come back to life, then the size (rule 7). In a
+    /// recycled file whole old batches need no zeros: they are below every offset to come. What was
     /// scanned is made durable: until now it had only been written.
     async fn cut(
         &mut self,

@@ -12,12 +12,13 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::time::Duration;
 
-use super::LogDirectory;
+use super::log::LogInner;
 use super::segment::Segment;
-use crate::io::{Notify, OpenOptions};
+use super::{BrokenRule, LogDirectory, spare};
+use crate::io::{File, Notify, OpenOptions};
 use crate::types::Monotonic;
 
 /// A file is shrunk by so much at a time before its name goes.
@@ -31,6 +32,18 @@ const PAUSE_MIN: Duration = Duration::from_millis(10);
 pub(super) enum Target {
     /// Files with their sizes.
     Files(Vec<(PathBuf, u64)>),
+    /// The same, of a segment that was dropped; its file may become a spare of its log.
+    Segment {
+        files: Vec<(PathBuf, u64)>,
+        segment: Rc<Segment>,
+        log: Weak<LogInner>,
+    },
+    /// A spare of a log, unless it is in use by now.
+    Spare {
+        path: PathBuf,
+        size: u64,
+        log: Weak<LogInner>,
+    },
     Directory(PathBuf),
 }
 
@@ -60,13 +73,16 @@ impl Removals {
     /// The directory `path` moves away, with all that waits for its removal in it: another one may
     /// take its place.
     pub(super) fn forget_below(&self, path: &Path) {
-        self.due.borrow_mut().retain(|_, removal| {
-            let Target::Files(files) = &mut removal.target else {
-                return true;
-            };
-            files.retain(|(file, _)| !file.starts_with(path));
-            !files.is_empty()
-        });
+        self.due
+            .borrow_mut()
+            .retain(|_, removal| match &mut removal.target {
+                Target::Files(files) | Target::Segment { files, .. } => {
+                    files.retain(|(file, _)| !file.starts_with(path));
+                    !files.is_empty()
+                }
+                Target::Spare { path: file, .. } => !file.starts_with(path),
+                Target::Directory(_) => true,
+            });
     }
 
     fn next_due(&self) -> Option<Monotonic> {
@@ -103,6 +119,17 @@ async fn remove(directory: &LogDirectory, removal: Removal) {
     let disk = directory.disk();
     let (files, path) = match removal.target {
         Target::Files(files) => (files, None),
+        Target::Segment {
+            files,
+            segment,
+            log,
+        } => (without_spare(directory, files, &segment, &log).await, None),
+        Target::Spare { path, size, log } => {
+            if let Some(log) = log.upgrade() {
+                spare::give_up(&log, &path);
+            }
+            (vec![(path, size)], None)
+        }
         Target::Directory(path) => {
             let entries = disk.list_dir(&path).await.unwrap_or_default();
             let files = entries.into_iter().filter(|entry| !entry.is_dir);
@@ -126,9 +153,45 @@ async fn remove(directory: &LogDirectory, removal: Removal) {
     }
 }
 
+/// What is to be removed of a dropped segment: all but its file, if that becomes a spare.
+async fn without_spare(
+    directory: &LogDirectory,
+    mut files: Vec<(PathBuf, u64)>,
+    segment: &Segment,
+    log: &Weak<LogInner>,
+) -> Vec<(PathBuf, u64)> {
+    if !directory.breaks(BrokenRule::RecyclesWhileRead) {
+        segment.unread().await;
+    }
+    if let Some(log) = log.upgrade()
+        && let Some(kept) = spare::offer(&log, segment).await
+    {
+        files.retain(|(path, _)| *path != kept);
+    }
+    files
+}
+
+/// Cuts a file in steps until at most one is left above `size`.
+pub(super) async fn shrink(
+    directory: &LogDirectory,
+    file: &File,
+    size: u64,
+) -> std::io::Result<()> {
+    let reactor = directory.reactor();
+    let mut left = file.size();
+    while left > size.saturating_add(STEP_SIZE) && !directory.is_stopped() {
+        left -= STEP_SIZE;
+        let started = reactor.now();
+        file.set_size(left).await?;
+        let pause = (reactor.now() - started).max(PAUSE_MIN);
+        reactor.sleep(pause).await;
+    }
+    Ok(())
+}
+
 /// Removes a file in steps; one that is gone is no error.
 async fn remove_file(directory: &LogDirectory, path: &Path, size: u64) -> std::io::Result<()> {
-    let (reactor, disk) = (directory.reactor(), directory.disk());
+    let disk = directory.disk();
     if size > STEP_SIZE {
         let options = OpenOptions {
             write: true,
@@ -138,14 +201,7 @@ async fn remove_file(directory: &LogDirectory, path: &Path, size: u64) -> std::i
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
             file => file?,
         };
-        let mut left = file.size();
-        while left > STEP_SIZE && !directory.is_stopped() {
-            left -= STEP_SIZE;
-            let started = reactor.now();
-            file.set_size(left).await?;
-            let pause = (reactor.now() - started).max(PAUSE_MIN);
-            reactor.sleep(pause).await;
-        }
+        shrink(directory, &file, 0).await?;
     }
     match disk.remove_file(path).await {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

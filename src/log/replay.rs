@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use super::LogError;
+use super::remainder::{MAGIC_END, Remainder, RestBounds, RestWalk};
 use super::segment_index::SegmentIndex;
 use crate::batch::{
-    BatchHeader, BatchIter, BatchView, ControlRecord, CrcCheck, DECOMPRESSED_SIZE_MAX,
-    Decompressor, LOG_OVERHEAD, RecordIter, ScanEnd,
+    BatchError, BatchHeader, BatchIter, BatchView, ControlRecord, CrcCheck, DECOMPRESSED_SIZE_MAX,
+    Decompressor, HEADER_SIZE, LOG_OVERHEAD, RecordIter, ScanEnd,
 };
 use crate::io::{File, IoClass, Reactor};
 use crate::log_state::{LogState, ProducerBatch};
@@ -18,25 +19,11 @@ const SCAN_READ_SIZE: u64 = 1 << 20;
 /// A length beyond this is a damaged one.
 const BATCH_SIZE_MAX: usize = 1 << 30;
 
-/// Bytes of a header up to and with the magic.
-pub const MAGIC_END: usize = 17;
-
 /// Where the valid batches of a segment end.
 pub struct ScanStop {
     pub position: u64,
     /// Why the next bytes are no batch of this log; empty when there are none.
     pub fault: String,
-}
-
-/// What lies behind the valid batches of a segment.
-#[derive(Default)]
-pub struct Remainder {
-    /// Byte after the last one that is not zero; the scan's stop if there is none.
-    pub nonzero_end: u64,
-    /// Whole, valid batches, and where the first and the last one begin.
-    pub batch_count: u64,
-    pub first_batch: Option<u64>,
-    pub last_batch: Option<u64>,
 }
 
 /// A scan of one segment.
@@ -46,12 +33,20 @@ pub(super) struct SegmentScan<'a> {
     pub(super) path: &'a Path,
     /// Bytes of the file.
     pub(super) size: u64,
+    /// Of a recycled file: behind this byte nothing was written since.
+    pub(super) written_at_most: Option<u64>,
     /// The scan ends before the batch that contains this offset.
     pub(super) end_offset: Offset,
     pub(super) index_interval_bytes: u64,
 }
 
 impl SegmentScan<'_> {
+    /// The byte behind the last one that may belong to the segment.
+    pub(super) fn end(&self) -> u64 {
+        let most = self.written_at_most.unwrap_or(self.size);
+        most.min(self.size)
+    }
+
     /// Replays the batches from `position` on into `state` and `index`, as long as each is valid
     /// and continues the one before: offsets without a gap, leader epochs that do not decrease
     /// (rule 7). Batches before `state_from` only go into the index.
@@ -67,8 +62,9 @@ impl SegmentScan<'_> {
         let mut at = position;
         let mut expected = first_offset;
         let mut read_size = SCAN_READ_SIZE;
-        while at < self.size {
-            let chunk = self.read(at, read_size).await?;
+        while at < self.end() {
+            let read_size_max = self.end() - at;
+            let chunk = self.read(at, read_size.min(read_size_max)).await?;
             let mut batches = BatchIter::new(&chunk, CrcCheck::Verify);
             let mut start = at;
             for batch in batches.by_ref() {
@@ -95,7 +91,7 @@ impl SegmentScan<'_> {
             let fault = match batches.end() {
                 Some(ScanEnd::Complete) | None => continue,
                 Some(ScanEnd::Truncated { needed }) => {
-                    if needed <= BATCH_SIZE_MAX && at + needed as u64 <= self.size {
+                    if needed <= BATCH_SIZE_MAX && at + needed as u64 <= self.end() {
                         read_size = read_size.max(needed as u64);
                         continue;
                     }
@@ -113,44 +109,34 @@ impl SegmentScan<'_> {
         })
     }
 
-    /// Looks through everything behind `from` for what is not zero and for valid batches of this
-    /// log, whose offsets are at least `offset_min`.
+    /// Looks through everything behind `from` that was, or may have been, written to the segment at
+    /// `base_offset` of a log that ends at `end_offset`.
     pub(super) async fn examine_rest(
         &self,
         from: u64,
-        offset_min: Offset,
+        base_offset: Offset,
+        end_offset: Offset,
     ) -> Result<Remainder, LogError> {
-        let mut rest = Remainder {
-            nonzero_end: from,
-            ..Remainder::default()
+        let bounds = RestBounds {
+            base_offset,
+            end_offset,
+            written_at_most: self.written_at_most,
         };
+        let mut walk = RestWalk::new(from, bounds);
         let mut at = from;
-        let mut skip_to = from;
-        while at < self.size {
+        while at < self.end() {
             // Consecutive pieces overlap so that a header on their border is seen.
-            let chunk = self.read(at, SCAN_READ_SIZE + MAGIC_END as u64).await?;
-            if let Some(last) = chunk.iter().rposition(|&byte| byte != 0) {
-                rest.nonzero_end = at + last as u64 + 1;
-                for index in 0..chunk.len().saturating_sub(MAGIC_END) {
-                    let position = at + index as u64;
-                    if position < skip_to
-                        || index as u64 >= SCAN_READ_SIZE
-                        || !may_be_header(&chunk[index..], offset_min)
-                    {
-                        continue;
-                    }
-                    if let Some(size) = self.valid_batch_at(position).await? {
-                        rest.batch_count += 1;
-                        rest.first_batch = rest.first_batch.or(Some(position));
-                        rest.last_batch = Some(position);
-                        skip_to = position + size;
-                    }
-                }
+            let piece = self.read(at, SCAN_READ_SIZE + MAGIC_END as u64).await?;
+            let size = SCAN_READ_SIZE.min(self.end() - at) as usize;
+            while let Some(position) = walk.candidate(at, &piece, size) {
+                let head = &piece[(position - at) as usize..];
+                let batch = self.valid_batch_at(position, head).await?;
+                walk.found(batch.as_ref());
             }
             at += SCAN_READ_SIZE;
             self.reactor.yield_now().await;
         }
-        Ok(rest)
+        Ok(walk.end())
     }
 
     /// Where the batch ends that begins at `position`, as far as its first bytes say. Where they
@@ -165,23 +151,38 @@ impl SegmentScan<'_> {
         Ok(position + LOG_OVERHEAD as u64 + u64::from(length.unsigned_abs()))
     }
 
-    async fn valid_batch_at(&self, position: u64) -> Result<Option<u64>, LogError> {
-        let mut size = SCAN_READ_SIZE;
-        loop {
-            let bytes = self.read(position, size).await?;
-            let mut batches = BatchIter::new(&bytes, CrcCheck::Verify);
-            if let Some(batch) = batches.next() {
-                return Ok(Some(batch.size_in_bytes() as u64));
+    /// The header of the batch at `position`, where `head` lies, if there is a whole and valid one.
+    async fn valid_batch_at(
+        &self,
+        position: u64,
+        head: &[u8],
+    ) -> Result<Option<BatchHeader>, LogError> {
+        let is_whole = |header: &BatchHeader| {
+            header.size_in_bytes() <= BATCH_SIZE_MAX
+                && header.size_in_bytes() as u64 <= self.size - position
+        };
+        let header = match BatchHeader::parse(head) {
+            // On the border of a piece.
+            Err(BatchError::Truncated { .. }) => {
+                BatchHeader::parse(&self.read(position, HEADER_SIZE as u64).await?)
             }
-            match batches.end() {
-                Some(ScanEnd::Truncated { needed })
-                    if needed as u64 > size && position + needed as u64 <= self.size =>
-                {
-                    size = needed as u64;
-                }
-                _ => return Ok(None),
+            parsed => parsed,
+        };
+        let Some(header) = header.ok().filter(is_whole) else {
+            return Ok(None);
+        };
+        let size = header.size_in_bytes() as u64;
+        let read;
+        let bytes = match head.get(..size as usize) {
+            Some(bytes) => bytes,
+            None => {
+                read = self.read(position, size).await?;
+                &read[..]
             }
-        }
+        };
+        let batch = BatchView::parse(bytes);
+        let is_valid = batch.is_ok_and(|batch| batch.check_crc().is_ok());
+        Ok(is_valid.then_some(header))
     }
 
     async fn read(&self, position: u64, size: u64) -> Result<bytes::Bytes, LogError> {
@@ -213,16 +214,6 @@ pub fn discontinuity(batch: &BatchHeader, expected: Offset, state: &LogState) ->
     let epoch = batch.partition_leader_epoch;
     let latest = state.epochs.epoch_for_offset(expected).unwrap_or(-1);
     (epoch >= 0 && epoch < latest).then(|| format!("leader epoch {epoch} after {latest}"))
-}
-
-/// A cheap look before the CRC: magic 2, an offset that may come, a possible length.
-pub fn may_be_header(bytes: &[u8], offset_min: Offset) -> bool {
-    let Some(header) = bytes.first_chunk::<MAGIC_END>() else {
-        return false;
-    };
-    let [offset @ .., _, _, _, _, _, _, _, _, _] = *header;
-    let offset = Offset::from_be_bytes(offset);
-    header[MAGIC_END - 1] == 2 && offset >= offset_min && offset - offset_min <= i64::from(u32::MAX)
 }
 
 /// Takes a batch into the state, as if it were appended now.

@@ -150,9 +150,12 @@ pub(super) async fn drop_old_segments(log: &Rc<LogInner>) -> Result<usize, LogEr
     for segment in &dropped {
         let files = rename_files(log.directory.disk(), &log.path, segment).await;
         let files = files.inspect_err(|error| log.directory.fail(error))?;
-        let segments = vec![Rc::clone(segment)];
-        log.directory
-            .remove_later(delay, Target::Files(files), segments);
+        let target = Target::Segment {
+            files,
+            segment: Rc::clone(segment),
+            log: Rc::downgrade(log),
+        };
+        log.directory.remove_later(delay, target, Vec::new());
     }
     if let Some(last) = dropped.last() {
         tracing::info!(

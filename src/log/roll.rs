@@ -1,13 +1,15 @@
 //! From one segment to the next. Appends never wait for it: they go to the tail, and the writes
 //! follow when the new file is there.
 
+use std::path::Path;
 use std::rc::Rc;
 
 use super::committer::FlushPhase;
 use super::log::LogInner;
 use super::segment::{Segment, extension, segment_path};
 use super::segment_index::NO_TIMESTAMP;
-use super::{AppendPlan, Landmark, LogError, zero_ahead};
+use super::{AppendPlan, Landmark, LogError, removal, spare, zero_ahead};
+use crate::io::File;
 use crate::metrics::Counter;
 use crate::types::Timestamp;
 
@@ -82,7 +84,8 @@ async fn report(log: Rc<LogInner>, work: impl Future<Output = Result<(), LogErro
     }
 }
 
-/// Makes a segment's file, and the snapshot of the producers at its start.
+/// Makes a segment's file, or takes over a spare one, and the snapshot of the producers at its
+/// start.
 pub(super) async fn create(
     log: Rc<LogInner>,
     segment: Rc<Segment>,
@@ -91,15 +94,10 @@ pub(super) async fn create(
     let _names = log.names.acquire(1).await;
     let disk = log.directory.disk();
     let path = segment_path(&log.path, segment.base_offset, extension::LOG);
-    let file = disk
-        .open(&path, log.directory.locked_for_writing(true))
-        .await;
-    let file = file.map_err(|error| LogError::io(&path, error))?;
-    if file.size() > 0 {
-        // Left over from a log that was longer before it was cut.
-        let emptied = file.set_size(0).await;
-        emptied.map_err(|error| LogError::io(&path, error))?;
-    }
+    let file = match spare::take_over(&log, &segment, &path).await? {
+        Some(file) => file,
+        None => make_file(&log, &path).await?,
+    };
     segment.file.replace(Some(file));
     log.directory.mark_dirty(&log);
     zero_ahead::zero_if_needed(&log, &segment);
@@ -111,6 +109,18 @@ pub(super) async fn create(
     segment.names_synced.set(true);
     segment.changed.notify_all();
     Ok(())
+}
+
+async fn make_file(log: &LogInner, path: &Path) -> Result<File, LogError> {
+    let failed = |error| LogError::io(path, error);
+    let options = log.directory.locked_for_writing(true);
+    let opened = log.directory.disk().open(path, options).await;
+    let file = opened.map_err(failed)?;
+    if file.size() > 0 {
+        // Left over from a log that was longer before it was cut.
+        file.set_size(0).await.map_err(failed)?;
+    }
+    Ok(file)
 }
 
 /// Brings a segment that takes no more batches into its final form: durable, cut to its size, its
@@ -144,8 +154,12 @@ pub(super) async fn finish_file(log: &LogInner, segment: &Segment) -> Result<(),
         .open_file()
         .expect("a segment is open until it is sealed");
     let path = segment_path(&log.path, segment.base_offset, extension::LOG);
-    if file.size() > segment.size.get() {
-        let cut = file.set_size(segment.size.get()).await;
+    let size = segment.size.get();
+    // What is left of a recycled file may be a whole segment.
+    let shrunk = removal::shrink(&log.directory, &file, size).await;
+    shrunk.map_err(|error| LogError::io(&path, error))?;
+    if file.size() > size {
+        let cut = file.set_size(size).await;
         cut.map_err(|error| LogError::io(&path, error))?;
     }
     let synced = file.sync_all().await;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::LogError;
 use super::log::LogInner;
 use super::segment_index::SegmentIndex;
+use super::written_mark::WrittenMark;
 use crate::io::{File, Notify, WRITE_UNIT};
 use crate::types::{Offset, Timestamp};
 
@@ -76,7 +77,11 @@ pub(super) struct Segment {
     /// Some of them are not covered by a flush of the device alone.
     pub(super) needs_file_sync: Cell<bool>,
     pub(super) covered: Cell<Covered>,
-    /// The part that is being zeroed: nothing else may be written there.
+    /// Of a recycled file: the writer stays before its end.
+    pub(super) mark: Cell<Option<WrittenMark>>,
+    /// Its end was taken back, by recovery or a truncation of this process.
+    pub(super) was_cut: Cell<bool>,
+    /// The part that is being zeroed, or a mark moved: nothing else may be written there.
     pub(super) zeroing: Cell<Option<(u64, u64)>>,
     /// Bytes of the directory's budget for zeros that it holds.
     pub(super) zero_reserved: Cell<u64>,
@@ -150,6 +155,8 @@ impl Segment {
             has_unflushed: Cell::new(false),
             needs_file_sync: Cell::new(false),
             covered: Cell::new(Covered::default()),
+            mark: Cell::new(None),
+            was_cut: Cell::new(false),
             zeroing: Cell::new(None),
             zero_reserved: Cell::new(0),
             changed: Notify::new(),
@@ -197,7 +204,7 @@ impl Segment {
         ReadLease(Rc::clone(self))
     }
 
-    /// Waits until nothing of it is being zeroed.
+    /// Waits until nothing of it is being zeroed and its mark is not being moved.
     pub(super) async fn not_zeroing(&self, log: &LogInner) -> Result<(), LogError> {
         loop {
             let changed = self.changed.notified();

@@ -78,6 +78,7 @@ async fn close(log: &Rc<LogInner>) {
     let _names = log.names.acquire(1).await;
     log.checkpoint.close();
     log.read_ahead.borrow_mut().clear();
+    log.spare.take();
     let segments: Vec<_> = log.core.borrow().segments.values().cloned().collect();
     for segment in segments {
         segment.file.replace(None);

@@ -140,6 +140,7 @@ async fn find_cut(log: &LogInner, offset: Offset) -> Result<(RecoveryCheckpoint,
             file: &file,
             path: &path,
             size: segment.size.get(),
+            written_at_most: None,
             end_offset: offset,
             index_interval_bytes: log.config.borrow().index_interval_bytes,
         };
@@ -161,6 +162,7 @@ async fn find_cut(log: &LogInner, offset: Offset) -> Result<(RecoveryCheckpoint,
     state.log_start_offset = state.log_start_offset.min(state.log_end_offset);
     let last = segments.last().expect("a log has a segment");
     let segment = Segment::sealed(last.base_offset, position, state.log_end_offset);
+    segment.was_cut.set(true);
     let cut = Cut {
         segment,
         position,

@@ -54,8 +54,9 @@ pub(super) fn submit_writes(log: &Rc<LogInner>) {
         false => log.checkpoint.unflushed_bytes_max(),
     };
     let may_overlap = log.directory.breaks(BrokenRule::OverlapsWrites);
+    let passes_mark = log.directory.breaks(BrokenRule::PassesTheMark);
     loop {
-        let plan = plan_write(&log.core.borrow(), unflushed_max, may_overlap);
+        let plan = plan_write(&log.core.borrow(), unflushed_max, may_overlap, passes_mark);
         let Some(plan) = plan else { return };
         let buffer_size = align_up(plan.end) - align_down(plan.start);
         if !log.directory.take_write_budget(log, buffer_size as usize) {
@@ -66,7 +67,12 @@ pub(super) fn submit_writes(log: &Rc<LogInner>) {
 }
 
 /// Decides what the next write covers; `None` while there is nothing to do but wait.
-fn plan_write(core: &Core, unflushed_max: u64, may_overlap: bool) -> Option<Plan> {
+fn plan_write(
+    core: &Core,
+    unflushed_max: u64,
+    may_overlap: bool,
+    passes_mark: bool,
+) -> Option<Plan> {
     let first = core.tail.get(core.submit_number)?;
     let segment = &first.segment;
     let file = segment.open_file()?;
@@ -83,6 +89,13 @@ fn plan_write(core: &Core, unflushed_max: u64, may_overlap: bool) -> Option<Plan
     }
     let end = segment.size.get().min(align_down(start) + WRITE_SIZE_MAX);
     let end = within_unflushed(core, start, end, unflushed_max)?;
+    let end = match segment.mark.get() {
+        Some(mark) if !passes_mark => end.min(mark.limit()),
+        _ => end,
+    };
+    if end <= start {
+        return None;
+    }
     let is_last_of_segment = !Rc::ptr_eq(segment, core.active()) && end == segment.size.get();
     let end = if others_in_flight && !is_last_of_segment {
         let whole = align_down(end);

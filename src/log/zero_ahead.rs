@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use super::log::LogInner;
 use super::segment::{Segment, align_down, align_up, extension, segment_path};
-use super::{BrokenRule, LogError};
+use super::{BrokenRule, LogError, written_mark};
 use crate::io::IoClass;
 use crate::types::Monotonic;
 
@@ -63,29 +63,48 @@ impl Rate {
     }
 }
 
+/// The recent rate of a log.
+pub(super) fn bytes_per_second(log: &LogInner) -> u64 {
+    let appended_bytes = log.core.borrow().appended_bytes;
+    let mut rate = log.rate.get();
+    let bytes_per_second = rate.update(log.reactor.now(), appended_bytes);
+    log.rate.set(rate);
+    bytes_per_second
+}
+
+/// How far ahead of an appender with this rate blocks are made ready.
+pub(super) fn distance(bytes_per_second: u64) -> u64 {
+    let in_time = |horizon: Duration| bytes_per_second.saturating_mul(horizon.as_secs());
+    let slow = in_time(SLOW_HORIZON).min(SLOW_AHEAD_MAX);
+    in_time(HORIZON).max(slow).clamp(AHEAD_MIN, AHEAD_MAX)
+}
+
 /// Starts zeroing ahead of the active segment when it is time to: when it was made, and whenever
-/// a write has completed.
+/// a write has completed. In a recycled file it moves the mark instead.
 pub(super) fn zero_if_needed(log: &Rc<LogInner>, segment: &Rc<Segment>) {
+    if let Some(mark) = segment.mark.get() {
+        written_mark::move_if_needed(log, segment, mark);
+    }
+    if segment.mark.get().is_some() {
+        return;
+    }
     if !log.flushes_before_ack() || !log.directory.flushes_by_device() {
         return;
     }
-    let appended_bytes = {
+    {
         let core = log.core.borrow();
         if !Rc::ptr_eq(core.active(), segment) {
             return;
         }
-        core.appended_bytes
-    };
+    }
     if segment.zeroing.get().is_some() || log.is_closed.get() {
         return;
     }
-    let mut rate = log.rate.get();
-    let bytes_per_second = rate.update(log.reactor.now(), appended_bytes);
-    log.rate.set(rate);
+    let bytes_per_second = bytes_per_second(log);
     if bytes_per_second > RATE_MAX || log.mean_write_size.get() > WRITE_SIZE_WORTH_MAX {
         return;
     }
-    let target = ahead_target(bytes_per_second);
+    let target = distance(bytes_per_second);
     let submitted = align_up(segment.submitted_position.get());
     let zeroed_to = segment.covered.get().zeroed_to;
     let ahead = zeroed_to.saturating_sub(submitted);
@@ -123,13 +142,6 @@ pub(super) fn zero_if_needed(log: &Rc<LogInner>, segment: &Rc<Segment>) {
             log.directory.mark_dirty(&log);
         })
         .detach();
-}
-
-/// How many bytes should be ahead of a log with this rate.
-fn ahead_target(bytes_per_second: u64) -> u64 {
-    let slow = (bytes_per_second * SLOW_HORIZON.as_secs()).min(SLOW_AHEAD_MAX);
-    let target = (bytes_per_second * HORIZON.as_secs()).max(slow);
-    target.clamp(AHEAD_MIN, AHEAD_MAX)
 }
 
 /// Zeros chunk after chunk, then syncs the size that contains them. Begins behind what the appender

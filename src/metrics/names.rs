@@ -69,6 +69,7 @@ metrics! {
         DiskReadBytes, "disk_read_bytes", Bytes, "Bytes of those reads.";
         DiskErrors, "disk_errors", Count, "Failed operations on log directories.";
         SegmentsRolled, "segments_rolled", Count, "Segments closed for a new one.";
+        SegmentsRecycled, "segments_recycled", Count, "New segments in the file of a dropped one.";
         MeshMessages, "mesh_messages", Count, "Messages sent to other shards.";
     }
 }

@@ -32,19 +32,26 @@ const STEP_COUNT_MAX: u64 = 300_000;
 const RESTARTS_MAX: u64 = 5_000;
 
 /// The log's own rare states; the others are the broker's.
-const LANDMARKS: [Landmark; 4] = [
+const LANDMARKS: [Landmark; 8] = [
     Landmark::TornTail,
     Landmark::RollDuringFlush,
     Landmark::CheckpointDuringRoll,
     Landmark::ColdRead,
+    Landmark::SegmentRecycled,
+    Landmark::WrittenMarkMoved,
+    Landmark::RecoveryOverRecycled,
+    Landmark::TornTailAmongOld,
 ];
 
 /// What comes in every range of so many seeds; `tests/long/sim` asks for all.
-const COMMON_STATES: [&str; 5] = [
+const COMMON_STATES: [&str; 8] = [
     "kill",
     "power cut",
     "torn write",
     "late write after a kill",
+    "segment recycled",
+    "written mark moved",
+    "recovery over a recycled segment",
     START_REFUSED,
 ];
 
@@ -73,6 +80,8 @@ pub(crate) struct Emphasis {
     pub(crate) faults: Option<FaultPlan>,
     /// Class P with so many unflushed bytes at most.
     pub(crate) unflushed_bytes_max: Option<u64>,
+    /// Retention drops much and soon, in class P.
+    pub(crate) recycles: bool,
 }
 
 /// The same with an emphasis.

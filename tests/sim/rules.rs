@@ -37,13 +37,28 @@ fn emphasis(rule: BrokenRule) -> Emphasis {
             };
             (Some(Ending::PowerCut), Some(failing), None)
         }
+        BrokenRule::RecyclesWhileRead => {
+            let slow = FaultPlan {
+                // A read that takes long beside a roll that does not.
+                slow_disk: 0.02,
+                ..none
+            };
+            (Some(Ending::Stop), Some(slow), None)
+        }
+        BrokenRule::BelievesOldBatches => (Some(Ending::Kill), Some(none), Some(4 << 10)),
+        BrokenRule::PassesTheMark => (Some(Ending::Kill), Some(none), None),
         _ => (None, None, None),
     };
+    let recycles = matches!(
+        rule,
+        BrokenRule::RecyclesWhileRead | BrokenRule::BelievesOldBatches | BrokenRule::PassesTheMark
+    );
     Emphasis {
         broken_rule: Some(rule),
         ending,
         faults,
         unflushed_bytes_max,
+        recycles,
     }
 }
 

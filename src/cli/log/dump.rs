@@ -16,7 +16,7 @@ use crate::batch::{
     RecordIter, ScanEnd, TimestampType,
 };
 use crate::cli::output::Output;
-use crate::inspect::{BatchWalk, FileKind, Files, StoredBatch, read_small_file};
+use crate::inspect::{BatchWalk, FileKind, Files, StoredBatch, read_small_file, written_at_most};
 use crate::log_state::RecoveryCheckpoint;
 use crate::types::Offset;
 
@@ -118,12 +118,18 @@ impl Dump<'_> {
         if self.style == Style::Text {
             writeln!(self.out, "Log starting offset: {base_offset}")?;
         }
+        let is_recycled = written_at_most(&*file, base_offset)?.is_some();
         let mut walk = BatchWalk::new(&*file, 0);
+        let mut position = 0;
         while let Some(batch) = walk.next_batch()? {
             let end = batch.position + batch.header.size_in_bytes() as u64;
             if end > self.args.max_bytes {
                 return Ok(());
             }
+            if is_recycled && batch.header.base_offset < base_offset {
+                return self.recycled(path, position, file.size());
+            }
+            position = end;
             self.fault_count += u64::from(batch.crc.is_err());
             self.print(path, batch_line(&batch))?;
             if self.args.records {
@@ -133,10 +139,10 @@ impl Dump<'_> {
                 }
             }
         }
-        let position = walk.position();
         match walk.end() {
             None | Some(ScanEnd::Complete) => Ok(()),
             Some(_) if position >= self.args.max_bytes => Ok(()),
+            Some(_) if is_recycled => self.recycled(path, position, file.size()),
             Some(ScanEnd::Zeros) => {
                 let line = Line::new("zeros").with("zerosFrom", position);
                 self.print(path, line.with("size", file.size()))
@@ -148,6 +154,12 @@ impl Dump<'_> {
             }
             Some(ScanEnd::Corrupt(error)) => self.fault(path, Some(position), &error.to_string()),
         }
+    }
+
+    /// What follows is of the segment that had the file before, or torn.
+    fn recycled(&mut self, path: &Path, position: u64, size: u64) -> Result<()> {
+        let line = Line::new("recycled").with("recycledFrom", position);
+        self.print(path, line.with("size", size))
     }
 
     fn records(&mut self, path: &Path, batch: &BatchView<'_>) -> Result<()> {

@@ -2,12 +2,15 @@
 
 mod failure;
 mod reading;
+mod recycling;
 mod retention;
 mod truncation;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
+
+use bytes::Bytes;
 
 use super::*;
 use crate::batch::{BatchBuilder, BatchHeader, BatchOptions, HEAD_SIZE, Producer};
@@ -39,10 +42,17 @@ fn small_segments() -> LogConfig {
 }
 
 async fn open_directory(reactor: &Reactor) -> LogDirectory {
+    open_broken_directory(reactor, None).await
+}
+
+async fn open_broken_directory(reactor: &Reactor, broken_rule: Option<BrokenRule>) -> LogDirectory {
     let disk = reactor.disk();
     disk.create_dir_all(Path::new(DIRECTORY)).await.unwrap();
     disk.sync_dir(Path::new("/")).await.unwrap();
-    let options = DirectoryOptions::new(PathBuf::from(DIRECTORY), TailBudget::new(0));
+    let options = DirectoryOptions {
+        broken_rule,
+        ..DirectoryOptions::new(PathBuf::from(DIRECTORY), TailBudget::new(0))
+    };
     LogDirectory::open(reactor, options).await.unwrap()
 }
 
@@ -92,7 +102,11 @@ fn append_batch(
 ) -> Offset {
     let mut builder = BatchBuilder::new(options, 0);
     builder.append(timestamp, None, Some(VALUE), &[]);
-    let bytes = builder.close();
+    append_bytes(log, builder.close(), epoch, now)
+}
+
+/// Appends a batch of one record.
+fn append_bytes(log: &Log, bytes: Bytes, epoch: LeaderEpoch, now: Timestamp) -> Offset {
     let header = BatchHeader::parse(&bytes).unwrap();
     let plan = AppendPlan {
         size: bytes.len(),

@@ -58,17 +58,30 @@ impl Shared {
             unflushed_bytes_max: 16 << (10 + random.below(8)),
             retention_ms: random.chance(0.4).then(|| 500 << random.below(4)),
             retention_size: random.chance(0.4).then(|| 4096 << random.below(6)),
-            file_delete_delay: Duration::from_millis(random.below(2_000)),
+            file_delete_delay: Duration::from_millis([0, 20, 2_000][random.below(3) as usize]),
         };
         if let Some(unflushed_bytes_max) = emphasis.unflushed_bytes_max {
             config.flush_before_ack = true;
             config.unflushed_bytes_max = unflushed_bytes_max;
         }
+        let recycles = emphasis.recycles || random.chance(0.25);
+        if recycles {
+            config.flush_before_ack = true;
+            config.roll_ms = i64::MAX;
+            config.index_size_max = 10 << 20;
+            config.segment_size_max = 16_384 << random.below(3);
+            config.retention_size = Some(config.segment_size_max);
+            config.file_delete_delay = Duration::ZERO;
+            // Old batches lie further behind an end than this.
+            let unflushed_bytes_max = 4096 << random.below(6);
+            config.unflushed_bytes_max = config.unflushed_bytes_max.min(unflushed_bytes_max);
+        }
         Shared {
             model: RefCell::default(),
             config,
             broken_rule: emphasis.broken_rule,
-            tail_size_max: 1 << random.between(10, 20),
+            // Readers of what is dropped come to the disk.
+            tail_size_max: 1 << random.between(10, if recycles { 13 } else { 20 }),
             random: RefCell::new(random),
             steps: Cell::new(0),
             steps_left: Cell::new(0),
@@ -95,8 +108,9 @@ pub(super) struct Actor {
     shared: Rc<Shared>,
     reactor: Reactor,
     log: Log,
-    /// Retention runs beside everything else.
+    /// Retention runs beside everything else, and so does a reader.
     retention: RefCell<Option<Task<Result<(), LogError>>>>,
+    reader: RefCell<Option<Task<Result<(), LogError>>>>,
 }
 
 impl Actor {
@@ -111,6 +125,7 @@ impl Actor {
             reactor,
             log,
             retention: RefCell::default(),
+            reader: RefCell::default(),
         };
         if let Err(error) = actor.check_all().await {
             return actor.shared.ended_with(&error);
@@ -151,7 +166,8 @@ impl Actor {
                     self.append();
                 }
             }
-            7..=9 => self.read_somewhere().await?,
+            7..=8 => self.read_somewhere().await?,
+            9 => self.read_beside().await?,
             10 => self.look_up_a_time().await?,
             11 => self.retry_a_batch(),
             12 => self.log.flush_all().await?,
@@ -216,9 +232,11 @@ impl Actor {
 
     /// As a follower does it whose leader has less.
     async fn truncate(&self) -> Result<(), LogError> {
-        let retention = self.retention.borrow_mut().take();
-        if let Some(running) = retention {
-            running.await?;
+        for running in [&self.retention, &self.reader] {
+            let running = running.borrow_mut().take();
+            if let Some(running) = running {
+                running.await?;
+            }
         }
         let start = self.log.state().log_start_offset;
         let cuts = self.shared.model.borrow().cuts(start);
@@ -386,32 +404,36 @@ impl Actor {
             size_max: 1 << (4 + shared.below(17)),
             end_bound: bounds[shared.below(3) as usize],
         };
-        self.read(request).await.map(|_| ())
+        read(shared, &self.log, request).await.map(|_| ())
     }
 
-    async fn read(&self, request: ReadRequest) -> Result<Offset, LogError> {
-        let is_below = request.offset < self.log.state().log_start_offset;
-        let read = match self.log.read(request) {
-            Ok(ReadOutcome::Batches(batches)) => Ok(batches),
-            Ok(ReadOutcome::Cold) => self.log.read_cold(request).await,
-            Err(error) => Err(error),
-        };
-        let batches = match read {
-            Err(LogError::OffsetOutOfRange { .. })
-                if request.offset < self.log.state().log_start_offset =>
-            {
-                return Ok(request.offset);
+    /// Starts a reader beside what comes next, or waits for the one that runs.
+    async fn read_beside(&self) -> Result<(), LogError> {
+        let running = self.reader.borrow_mut().take();
+        if let Some(running) = running {
+            return running.await;
+        }
+        let (shared, log) = (Rc::clone(&self.shared), self.log.clone());
+        let task = self.reactor.spawn(async move {
+            let stays = shared.below(2) == 0;
+            let start = log.state().log_start_offset;
+            let mut offset = start + shared.below((log.written_end() - start) as u64 + 1) as i64;
+            for _ in 0..=shared.below(if stays { 200 } else { 20 }) {
+                if stays {
+                    // In what is dropped next.
+                    offset = log.state().log_start_offset;
+                }
+                let request = ReadRequest {
+                    offset,
+                    size_max: 1 << (4 + shared.below(17)),
+                    end_bound: log.written_end(),
+                };
+                offset = read(&shared, &log, request).await?;
             }
-            read => read?,
-        };
-        assert!(!is_below, "{request:?} was answered below the log's start");
-        let size: usize = batches.pieces.iter().map(|piece| piece.len()).sum();
-        assert_eq!(batches.size, size);
-        self.shared
-            .model
-            .borrow()
-            .check_read(&request, &batches.pieces);
-        Ok(batches.next_offset)
+            Ok(())
+        });
+        self.reader.replace(Some(task));
+        Ok(())
     }
 
     async fn look_up_a_time(&self) -> Result<(), LogError> {
@@ -464,12 +486,33 @@ impl Actor {
                 size_max,
                 end_bound: end,
             };
-            let next = self.read(request).await?;
+            let next = read(&self.shared, &self.log, request).await?;
             assert!(next > offset, "a read at {offset} of {end} gave nothing");
             offset = next;
         }
         Ok(())
     }
+}
+
+/// Reads and compares with the model; where the next read goes on.
+async fn read(shared: &Shared, log: &Log, request: ReadRequest) -> Result<Offset, LogError> {
+    let is_below = request.offset < log.state().log_start_offset;
+    let read = match log.read(request) {
+        Ok(ReadOutcome::Batches(batches)) => Ok(batches),
+        Ok(ReadOutcome::Cold) => log.read_cold(request).await,
+        Err(error) => Err(error),
+    };
+    let batches = match read {
+        Err(LogError::OffsetOutOfRange { .. }) if request.offset < log.state().log_start_offset => {
+            return Ok(request.offset);
+        }
+        read => read?,
+    };
+    assert!(!is_below, "{request:?} was answered below the log's start");
+    let size: usize = batches.pieces.iter().map(|piece| piece.len()).sum();
+    assert_eq!(batches.size, size);
+    shared.model.borrow().check_read(&request, &batches.pieces);
+    Ok(batches.next_offset)
 }
 
 fn producer_batch(producer: &Producer, header: &BatchHeader) -> ProducerBatch {
