@@ -418,9 +418,9 @@ const CASES: &[Case] = &[
     ),
     (
         "a checkpoint of a newer release",
-        |files| files.file("ringlog-checkpoint")[9] = 2,
+        |files| files.file("ringlog-checkpoint")[9] = 3,
         Severity::Problem,
-        "version 2",
+        "version 3",
     ),
     (
         "a checkpoint with other producers",

@@ -16,11 +16,13 @@
 //! | what happens at start? | `recovery` (4, 7, 8), `replay` |
 //! | where is an offset, a time? | `reader`, `segment_index`, `time_lookup` |
 //! | what need not be kept, and how does it go? | `retention`, `removal` |
+//! | what if Kafka wrote it? | `adoption` |
 //! | how is its end taken back? | `truncation` (7) |
 //! | a torn end, or corruption? | `judgement` (8) |
 //! | what if the disk fails? | `LogDirectory::fail`, `fault` (10) |
 //! | what may a simulation break, and count? | `broken_rule`, `landmark` |
 
+mod adoption;
 mod append_types;
 mod broken_rule;
 mod checkpoint;
@@ -55,6 +57,7 @@ mod truncation;
 mod writer;
 mod zero_ahead;
 
+pub use adoption::{AdoptionError, KafkasLog, adopt, examine};
 pub use append_types::{AppendPlan, BatchToAppend, LogProgress, OnProgress};
 pub use broken_rule::BrokenRule;
 pub use checkpoint::CHECKPOINT_FILE;

@@ -54,6 +54,7 @@ struct Start {
     /// Offset below which nothing is ever cut (rule 8).
     recovery_point: Offset,
     index: Option<SegmentIndex>,
+    has_checkpoint: bool,
 }
 
 /// See [`Log::open`].
@@ -213,6 +214,7 @@ impl Opening<'_> {
                 recovery_point: checkpoint.state.log_end_offset,
                 index,
                 checkpoint,
+                has_checkpoint: true,
             });
         }
         self.is_changed = true;
@@ -255,6 +257,7 @@ impl Opening<'_> {
         Ok(Start {
             recovery_point: self.options.recovery_point,
             index: None,
+            has_checkpoint: false,
             checkpoint: RecoveryCheckpoint {
                 state,
                 segment_base_offset: base_offset,
@@ -312,6 +315,8 @@ impl Opening<'_> {
             state_from: checkpoint.segment_position,
             recovery_point: start.recovery_point,
             unflushed_bytes_max: checkpoint.unflushed_bytes_max,
+            gaps_end: checkpoint.gaps_end,
+            has_checkpoint: start.has_checkpoint,
         };
         if scan.index.is_none() {
             // The index has to be rebuilt from the segment's start.
@@ -418,6 +423,7 @@ impl Opening<'_> {
             size: file.size(),
             end_offset: Offset::MAX,
             index_interval_bytes: self.options.config.index_interval_bytes,
+            gaps_end: scan.gaps_end,
         };
         let mut index = scan
             .index
@@ -430,8 +436,7 @@ impl Opening<'_> {
             state.log_end_offset
         };
         let stop = if segment_scan.size < scan.state_from {
-            let (position, fault) = (segment_scan.size, "the file ends".to_owned());
-            ScanStop { position, fault }
+            ScanStop::new(segment_scan.size, "the file ends")
         } else {
             segment_scan
                 .replay(state, &mut index, from, scan.state_from, first_offset)
@@ -439,6 +444,7 @@ impl Opening<'_> {
         };
         if !self.directory.breaks(BrokenRule::CutsCorruption) {
             scan.check_recovery_point(&path, &stop, state.log_end_offset, later)?;
+            scan.check_gap(&path, &stop, state.log_end_offset, later)?;
         }
         self.report.scanned_bytes += stop.position - from;
         let end = state.log_end_offset;
@@ -506,6 +512,7 @@ impl Opening<'_> {
                 size: file.size(),
                 end_offset: Offset::MAX,
                 index_interval_bytes: self.options.config.index_interval_bytes,
+                gaps_end: scan.gaps_end,
             };
             let later_rest = later_scan.examine_rest(0, end).await?;
             judgement.add_rest(&later_rest, 0)?;
@@ -620,6 +627,8 @@ struct Scan {
     recovery_point: Offset,
     /// 0 in class K.
     unflushed_bytes_max: u64,
+    gaps_end: Offset,
+    has_checkpoint: bool,
 }
 
 impl Scan {
@@ -649,6 +658,27 @@ impl Scan {
             &stop.fault
         };
         let fault = format!("{why} below the recovery point {}", self.recovery_point);
+        Err(LogError::corrupt(path, stop.position, fault))
+    }
+
+    /// Without a checkpoint nobody knows whether compaction has left a gap: what is behind it may
+    /// be most of the log, and is not cut. No crash leaves a log without its checkpoint.
+    fn check_gap(
+        &self,
+        path: &Path,
+        stop: &ScanStop,
+        log_end_offset: Offset,
+        later: &[Offset],
+    ) -> Result<(), LogError> {
+        let ends_whole = stop.fault.is_empty() && !stop.is_gap;
+        let is_between = ends_whole && later.first().is_some_and(|&next| next > log_end_offset);
+        if self.has_checkpoint || !(stop.is_gap || is_between) {
+            return Ok(());
+        }
+        let fault = format!(
+            "offsets are missing from {log_end_offset} on, and {CHECKPOINT_FILE}, which would say \
+             whether they may be, is gone or damaged"
+        );
         Err(LogError::corrupt(path, stop.position, fault))
     }
 }

@@ -270,7 +270,7 @@ fn a_checkpoint_of_a_newer_release_keeps_its_partition_offline() {
     let mut bytes = std::fs::read(&checkpoint).unwrap();
     let second = bytes.len() / 2;
     for slot in [0, second] {
-        bytes[slot + 9] = 2;
+        bytes[slot + 9] = 3;
     }
     std::fs::write(&checkpoint, bytes).unwrap();
     let before = contents(&partition);
