@@ -322,6 +322,26 @@ fn what_a_killed_broker_left_is_sound() {
     assert_eq!((summary.batch_count, summary.record_count), (15, 30));
 }
 
+/// The last batch of the sealed segment is gone, as compaction may have it.
+#[test]
+fn a_gap_is_legal_below_the_end_of_what_was_taken_over() {
+    for (gaps_end, problems) in [(16, 0), (10, 0), (9, 1), (0, 1)] {
+        let mut files = ours();
+        let size = batch(0).len();
+        files.file(FIRST).truncate(4 * size);
+        let taken_over = RecoveryCheckpoint {
+            gaps_end,
+            ..checkpoint(5)
+        };
+        files.put("ringlog-checkpoint", &slots(&checkpoint(4), &taken_over));
+        let (summary, findings) = files.verify(CRASHED);
+        let corrupt = |finding: &&Finding| finding.text.contains("corrupt: the records end");
+        let count = findings.iter().filter(corrupt).count();
+        assert_eq!(count, problems, "up to {gaps_end}: {findings:?}");
+        assert!(summary.problem_count >= problems as u64);
+    }
+}
+
 /// Breaks one thing, and what is then said, as a problem or as a note.
 type Case = (&'static str, fn(&mut MemoryFiles), Severity, &'static str);
 
