@@ -242,7 +242,7 @@ async fn take(
     match taken_over {
         Ok(()) => Ok((lock, read_identity(disk, path).await?)),
         Err(TakeOverError::Refused(what)) => Err(Trouble::Mistake(takeover::refusal(path, &what))),
-        Err(TakeOverError::Disk(what)) => {
+        Err(TakeOverError::Disk(what) | TakeOverError::Flush(what)) => {
             let what = format!("cannot be taken over from Kafka: {what}");
             Err(Trouble::Disk(fail(what)))
         }

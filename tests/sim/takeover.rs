@@ -10,8 +10,9 @@ use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{ListOffsetsRequest, MetadataRequest};
 use ringlog::config::BrokerConfig;
 use ringlog::io::StopSignal;
-use ringlog::io::sim::{MachineId, ProcessId, SimOptions, Simulation};
+use ringlog::io::sim::{DiskFault, MachineId, ProcessId, SimOptions, Simulation};
 use ringlog::server::{BrokerPlan, run_shard};
+use ringlog::shard::ShardError;
 
 use crate::frames::{Frames, start_broker};
 
@@ -60,22 +61,25 @@ fn world(seed: u64, files: &BTreeMap<PathBuf, Vec<u8>>) -> Simulation {
     sim
 }
 
-/// A broker that is about to start; whether it serves.
-fn start(sim: &Simulation) -> (ProcessId, Arc<Mutex<bool>>) {
+/// Whether a broker serves, and why it does not.
+type Started = Arc<Mutex<Option<Result<(), ShardError>>>>;
+
+/// A broker that is about to start.
+fn start(sim: &Simulation) -> (ProcessId, Started) {
     let settings = ["listeners=PLAINTEXT://127.0.0.1:9092", "log.dirs=/data"];
     let config = BrokerConfig::load(None, &settings.map(str::to_owned)).unwrap();
-    let serves = Arc::new(Mutex::new(false));
-    let told = Arc::clone(&serves);
+    let started = Started::default();
+    let serves = Arc::clone(&started);
     let report = move |info: Result<_, _>| {
-        info.unwrap_or_else(|error| panic!("the broker does not start: {error}"));
-        *told.lock().unwrap() = true;
+        *serves.lock().unwrap() = Some(info.map(|_| ()));
     };
     let plan = BrokerPlan::new(config, 1, StopSignal::new(), Arc::new(report));
     let process = sim.start(MachineId::FIRST, 1, move |reactor| {
         let plan = plan.clone();
-        async move { run_shard(reactor, plan).await.expect("the shard ends well") }
+        // What goes wrong is reported.
+        async move { drop(run_shard(reactor, plan).await) }
     });
-    (process, serves)
+    (process, started)
 }
 
 /// What a crash has left.
@@ -179,8 +183,9 @@ fn a_crash_at_any_step_leaves_kafkas_directory_or_ours() {
     let files = sample();
     let step_count = {
         let sim = world(0, &files);
-        let (_, serves) = start(&sim);
-        sim.run_until(|_| *serves.lock().unwrap());
+        let (_, started) = start(&sim);
+        sim.run_until(|_| started.lock().unwrap().is_some());
+        started.lock().unwrap().take().unwrap().unwrap();
         sim.step_count()
     };
     let mut seen = BTreeMap::new();
@@ -198,4 +203,39 @@ fn a_crash_at_any_step_leaves_kafkas_directory_or_ours() {
         [Left::Kafkas, Left::UnderWay, Left::Ours],
         "{seen:?}"
     );
+}
+
+/// Why a start fails.
+fn fails(sim: &Simulation) -> String {
+    let (process, started) = start(sim);
+    sim.run_until(|sim| !sim.is_running(process));
+    let outcome = started.lock().unwrap().take();
+    let error = outcome.expect("it says so").expect_err("it fails");
+    error.to_string()
+}
+
+#[test]
+fn after_a_failed_flush_nothing_is_believed_until_the_machine_starts_anew() {
+    let files = sample();
+    for (seed, failing) in [
+        (1, "plain-0/00000000000000000000.log"),
+        (2, "__cluster_metadata-0/ringlog/__cluster_metadata-0"),
+    ] {
+        let sim = world(seed, &files);
+        sim.fail_disk(MachineId::FIRST, DiskFault::Flush, 1, move |path| {
+            path.to_string_lossy().contains(failing)
+        });
+        let said = fails(&sim);
+        assert!(said.contains("cannot be taken over"), "{said}");
+        let said = fails(&sim);
+        assert!(said.contains("a flush failed here before"), "{said}");
+        assert_eq!(check_crash(&sim, &files), Left::Kafkas);
+        sim.power_cut(MachineId::FIRST);
+        let stop = start_broker(&sim, 1, &[]);
+        sim.run(MachineId::FIRST, |reactor| async move {
+            check_topics(&mut Frames::connect(&reactor).await).await;
+        });
+        stop.set();
+        sim.run_for(std::time::Duration::from_secs(60));
+    }
 }

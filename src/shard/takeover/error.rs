@@ -11,11 +11,16 @@ pub(in crate::shard) enum TakeOverError {
     /// Something would not be carried over, or has to be done first; nothing was changed.
     Refused(String),
     Disk(String),
+    /// A flush: final until the machine was started anew.
+    Flush(String),
 }
 
 impl From<LogError> for TakeOverError {
     fn from(error: LogError) -> TakeOverError {
-        TakeOverError::Disk(error.to_string())
+        match error {
+            LogError::Flush { .. } => TakeOverError::Flush(error.to_string()),
+            _ => TakeOverError::Disk(error.to_string()),
+        }
     }
 }
 
@@ -38,6 +43,10 @@ impl TakeOverError {
 
     pub(super) fn io(path: &Path, error: std::io::Error) -> TakeOverError {
         TakeOverError::Disk(format!("{}: {error}", path.display()))
+    }
+
+    pub(super) fn flush(path: &Path, error: std::io::Error) -> TakeOverError {
+        TakeOverError::Flush(format!("{}: a flush failed: {error}", path.display()))
     }
 }
 

@@ -23,6 +23,7 @@ mod error;
 mod plan;
 mod steps;
 mod take_over;
+mod trust;
 
 pub(super) use error::{TakeOverError, refusal};
 pub(super) use steps::KAFKAS_META_PROPERTIES;

@@ -3,6 +3,7 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
+use super::super::ShardError;
 use super::super::metadata_log::MetadataLog;
 use super::TakeOverError;
 use super::plan::{META_PROPERTIES, Plan, read_identity};
@@ -19,7 +20,7 @@ pub(super) const METADATA_LOG: &str = "__cluster_metadata-0";
 pub(super) const KAFKAS_METADATA_LOG: &str = "__cluster_metadata-0.kafka";
 
 /// Where ours is made, inside of Kafka's: a log directory with nothing else in it.
-const ASIDE: &str = "ringlog";
+pub(super) const ASIDE: &str = "ringlog";
 
 /// Everything that leaves the directory Kafka's.
 pub(super) async fn prepare(
@@ -39,13 +40,24 @@ pub(super) async fn prepare(
     sync(&disk, &kafkas).await?;
     let options = DirectoryOptions::new(aside, TailBudget::new(0));
     let directory = LogDirectory::open(reactor, options).await?;
-    let failed = |error: crate::shard::ShardError| TakeOverError::Disk(error.to_string());
-    let log = MetadataLog::open(&directory).await.map_err(failed)?;
-    for group in &plan.groups {
-        log.append(reactor, group).await.map_err(failed)?;
-    }
+    let written = write_metadata(reactor, &directory, plan).await;
+    directory.failure_noted().await;
+    written.map_err(|error| TakeOverError::Disk(error.to_string()))?;
     directory.stop().await?;
     sync(&disk, directory.path()).await
+}
+
+/// Our log of the metadata.
+async fn write_metadata(
+    reactor: &Reactor,
+    directory: &LogDirectory,
+    plan: &Plan,
+) -> Result<(), ShardError> {
+    let log = MetadataLog::open(directory).await?;
+    for group in &plan.groups {
+        log.append(reactor, group).await?;
+    }
+    Ok(())
 }
 
 /// From here on Kafka does not start on this directory any more, and we do.
@@ -100,7 +112,7 @@ async fn rename(disk: &Disk, from: &Path, to: &Path) -> Result<(), TakeOverError
 
 async fn sync(disk: &Disk, path: &Path) -> Result<(), TakeOverError> {
     let synced = disk.sync_dir(path).await;
-    synced.map_err(|error| TakeOverError::io(path, error))
+    synced.map_err(|error| TakeOverError::flush(path, error))
 }
 
 async fn remove_all(disk: &Disk, path: &Path) -> Result<(), TakeOverError> {

@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use super::{TakeOverError, plan, steps};
+use super::plan::Plan;
+use super::{TakeOverError, plan, steps, trust};
 use crate::config::BrokerConfig;
 use crate::io::Reactor;
 
@@ -12,6 +13,7 @@ pub(in crate::shard) async fn take_over(
     config: &BrokerConfig,
     path: &Path,
 ) -> Result<(), TakeOverError> {
+    trust::check(reactor, path).await?;
     let plan = plan::make(reactor, config, path).await?;
     tracing::warn!(
         directory = %path.display(),
@@ -25,14 +27,23 @@ pub(in crate::shard) async fn take_over(
              not served: Ringlog has no consumer groups yet"
         );
     }
-    steps::prepare(reactor, path, &plan).await?;
+    let outcome = carry_out(reactor, path, &plan).await;
+    trust::note(reactor, path, &outcome).await;
+    outcome
+}
+
+async fn carry_out(reactor: &Reactor, path: &Path, plan: &Plan) -> Result<(), TakeOverError> {
+    steps::prepare(reactor, path, plan).await?;
     steps::commit(reactor, path).await?;
     steps::finish(reactor, path).await
 }
 
 /// Ends what an earlier start has begun.
 pub(in crate::shard) async fn finish(reactor: &Reactor, path: &Path) -> Result<(), TakeOverError> {
+    trust::check(reactor, path).await?;
     let directory = path.display();
     tracing::warn!(%directory, "going on to take over the log directory of a Kafka");
-    steps::finish(reactor, path).await
+    let outcome = steps::finish(reactor, path).await;
+    trust::note(reactor, path, &outcome).await;
+    outcome
 }
