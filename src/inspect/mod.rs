@@ -13,7 +13,8 @@
 //! - A walk goes on behind a batch with a wrong CRC, as its length says; recovery and verification
 //!   stop there.
 //! - Kafka's compaction leaves gaps between offsets, ours does not exist: whose partition it is
-//!   shows [`crate::log::CHECKPOINT_FILE`], which Kafka does not write.
+//!   shows [`crate::log::CHECKPOINT_FILE`], which Kafka does not write. In one that was taken over
+//!   it says below which offset there may be gaps.
 
 mod batch_walk;
 mod directory;

@@ -185,6 +185,15 @@ impl Partition<'_> {
         })
     }
 
+    /// Below it offsets may be missing: anywhere in a log of Kafka, in one that was taken over as
+    /// far as Kafka had written it.
+    fn gaps_end(&self) -> Offset {
+        match (self.is_ours, &self.checkpoint) {
+            (false, _) => Offset::MAX,
+            (true, checkpoint) => checkpoint.as_ref().map_or(0, |known| known.gaps_end),
+        }
+    }
+
     fn log_start_offset(&self) -> Offset {
         let own = self.checkpoint.as_ref();
         let first = self.segments.keys().next().copied().unwrap_or(0);
@@ -208,7 +217,7 @@ impl Partition<'_> {
         let mut gap_count = 0;
         for (at, &base_offset) in bases.iter().enumerate() {
             let later = &bases[at + 1..];
-            if base_offset > state.log_end_offset && !self.is_ours {
+            if (state.log_end_offset + 1..=self.gaps_end()).contains(&base_offset) {
                 gap_count += 1;
             }
             if base_offset >= state.log_end_offset {
@@ -241,7 +250,7 @@ impl Partition<'_> {
             || checkpoint.is_some_and(|checkpoint| base_offset < checkpoint.segment_base_offset);
         let options = SegmentOptions {
             base_offset,
-            may_have_gaps: !self.is_ours,
+            gaps_end: self.gaps_end(),
             is_deep: self.options.is_deep,
             is_settled,
             index_missing: match (self.is_ours, is_last) {
@@ -291,11 +300,10 @@ impl Partition<'_> {
         let stop = &scanned.stop;
         let path = segment_path(self.directory, base_offset, extension::LOG);
         let next = later.first().copied();
-        let continues = match self.is_ours {
-            true => next == Some(end),
-            // Compaction may have taken the last records of a segment.
-            false => next.is_some_and(|next| next >= end) && stop.fault.is_empty(),
-        };
+        // Compaction may have taken the last records of a segment.
+        let ends_in_gap = stop.fault.is_empty()
+            && next.is_some_and(|next| (end..=self.gaps_end()).contains(&next));
+        let continues = next == Some(end) || ends_in_gap;
         let point = self.recovery_point();
         if !continues && end < next.map_or(point, |next| next.min(point)) {
             let why = match stop.fault.as_str() {

@@ -25,8 +25,8 @@ const READ_SIZE: usize = 1 << 20;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct SegmentOptions {
     pub(super) base_offset: Offset,
-    /// Offsets may be missing between batches: Kafka's compaction takes them.
-    pub(super) may_have_gaps: bool,
+    /// Below it offsets may be missing between batches: Kafka's compaction takes them.
+    pub(super) gaps_end: Offset,
     /// Decompress and read every record.
     pub(super) is_deep: bool,
     /// The index files are complete and exact; otherwise they may be behind or ahead.
@@ -67,20 +67,19 @@ pub(super) fn scan(
     let mut walk = BatchWalk::new(&*file, 0);
     let stop = loop {
         let Some(batch) = walk.next_batch()? else {
-            let position = walk.position();
-            let fault = fault_of(walk.end());
-            break ScanStop { position, fault };
+            break ScanStop::new(walk.position(), fault_of(walk.end()));
         };
         let header = batch.header;
         let position = batch.position;
-        let is_gap = options.may_have_gaps && header.base_offset > state.log_end_offset;
+        let is_gap =
+            header.base_offset < options.gaps_end && header.base_offset > state.log_end_offset;
         let expected = match is_gap {
             true => header.base_offset,
             false => state.log_end_offset,
         };
         let fault = batch.crc.err().map(|error| error.to_string());
         if let Some(fault) = fault.or_else(|| discontinuity(&header, expected, state)) {
-            break ScanStop { position, fault };
+            break ScanStop::new(position, fault);
         }
         gap_count += u64::from(is_gap);
         observer.before(&batch, state, report);

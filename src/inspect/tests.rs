@@ -365,6 +365,26 @@ fn old_batches_in_a_recycled_file_are_no_torn_tail() {
     assert!(findings[0].text.contains(wanted), "{findings:?}");
 }
 
+/// The last batch of the sealed segment is gone, as compaction may have it.
+#[test]
+fn a_gap_is_legal_below_the_end_of_what_was_taken_over() {
+    for (gaps_end, problems) in [(16, 0), (10, 0), (9, 1), (0, 1)] {
+        let mut files = ours();
+        let size = batch(0).len();
+        files.file(FIRST).truncate(4 * size);
+        let taken_over = RecoveryCheckpoint {
+            gaps_end,
+            ..checkpoint(5)
+        };
+        files.put("ringlog-checkpoint", &slots(&checkpoint(4), &taken_over));
+        let (summary, findings) = files.verify(CRASHED);
+        let corrupt = |finding: &&Finding| finding.text.contains("corrupt: the records end");
+        let count = findings.iter().filter(corrupt).count();
+        assert_eq!(count, problems, "up to {gaps_end}: {findings:?}");
+        assert!(summary.problem_count >= problems as u64);
+    }
+}
+
 /// Breaks one thing, and what is then said, as a problem or as a note.
 type Case = (&'static str, fn(&mut MemoryFiles), Severity, &'static str);
 
@@ -461,9 +481,9 @@ const CASES: &[Case] = &[
     ),
     (
         "a checkpoint of a newer release",
-        |files| files.file("ringlog-checkpoint")[9] = 2,
+        |files| files.file("ringlog-checkpoint")[9] = 3,
         Severity::Problem,
-        "version 2",
+        "version 3",
     ),
     (
         "a checkpoint with other producers",

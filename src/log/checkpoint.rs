@@ -108,6 +108,8 @@ pub(super) struct CheckpointFile {
     segment_base_offset: Cell<Offset>,
     /// What the newest durable checkpoint promises; the writer keeps it.
     unflushed_bytes_max: Cell<u64>,
+    /// See [`RecoveryCheckpoint::gaps_end`].
+    gaps_end: Cell<Offset>,
     /// Bytes of the log (since it was opened) behind the recovery point.
     covered_bytes: Cell<u64>,
     is_wanted: Cell<bool>,
@@ -135,6 +137,7 @@ impl CheckpointFile {
             log_start_offset: Cell::new(0),
             segment_base_offset: Cell::new(0),
             unflushed_bytes_max: Cell::new(checkpoint.unflushed_bytes_max),
+            gaps_end: Cell::new(checkpoint.gaps_end),
             covered_bytes: Cell::new(0),
             is_wanted: Cell::new(false),
             index_synced: Cell::default(),
@@ -165,6 +168,11 @@ impl CheckpointFile {
 
     pub(super) fn unflushed_bytes_max(&self) -> u64 {
         self.unflushed_bytes_max.get()
+    }
+
+    /// Below it a scan accepts that offsets are missing.
+    pub(super) fn gaps_end(&self) -> Offset {
+        self.gaps_end.get()
     }
 
     /// Closes the file and with it gives up the lock.
@@ -249,6 +257,11 @@ fn capture(log: &LogInner) -> (RecoveryCheckpoint, Rc<Segment>, u64) {
         "state and log agree"
     );
     state.epochs.truncate_from_start(state.log_start_offset);
+    let gaps_end = match log.checkpoint.gaps_end() {
+        // What is appended from here on has none.
+        end if end > state.log_start_offset => end.min(state.log_end_offset),
+        _ => 0,
+    };
     let checkpoint = RecoveryCheckpoint {
         number: log.checkpoint.next_number(),
         state,
@@ -263,6 +276,7 @@ fn capture(log: &LogInner) -> (RecoveryCheckpoint, Rc<Segment>, u64) {
         max_timestamp_offset: index.max_timestamp_offset,
         first_timestamp: index.first_timestamp,
         unflushed_bytes_max,
+        gaps_end,
     };
     (checkpoint, Rc::clone(&segment), core.appended_bytes)
 }
@@ -418,6 +432,7 @@ pub(super) async fn write_slot(
     own.log_start_offset.set(checkpoint.state.log_start_offset);
     own.segment_base_offset.set(checkpoint.segment_base_offset);
     own.unflushed_bytes_max.set(checkpoint.unflushed_bytes_max);
+    own.gaps_end.set(checkpoint.gaps_end);
     Ok(())
 }
 
@@ -449,12 +464,18 @@ async fn new_file(
     bytes: &[u8],
 ) -> Result<(File, usize), LogError> {
     let failed = |error| LogError::io(&path, error);
-    let slot_size = bytes.len().next_power_of_two().max(WRITE_UNIT);
-    let mut contents = bytes.to_vec();
-    contents.resize(2 * slot_size, 0);
+    let (contents, slot_size) = file_contents(bytes);
     let disk = directory.disk();
     let written = disk.write_file(&path, contents).await;
     written.map_err(|error| LogError::replacing(&path, error))?;
     let file = disk.open(&path, directory.locked_for_writing(false)).await;
     Ok((file.map_err(failed)?, slot_size))
+}
+
+/// A file with `bytes` in the first slot, and the size of its slots.
+pub(super) fn file_contents(bytes: &[u8]) -> (Vec<u8>, usize) {
+    let slot_size = bytes.len().next_power_of_two().max(WRITE_UNIT);
+    let mut contents = bytes.to_vec();
+    contents.resize(2 * slot_size, 0);
+    (contents, slot_size)
 }

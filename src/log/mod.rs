@@ -17,11 +17,13 @@
 //! | where is an offset, a time? | `reader`, `segment_index`, `time_lookup` |
 //! | what need not be kept, and how does it go? | `retention`, `removal` |
 //! | which file does a segment take over, and what is old in it? | `spare`, `written_mark` (7) |
+//! | what if Kafka wrote it? | `adoption` |
 //! | how is its end taken back? | `truncation` (7) |
 //! | a torn end, or corruption? | `remainder`, `judgement` (8) |
 //! | what if the disk fails? | `LogDirectory::fail`, `fault` (10) |
 //! | what may a simulation break, and count? | `broken_rule`, `landmark` |
 
+mod adoption;
 mod append_types;
 mod broken_rule;
 mod checkpoint;
@@ -60,6 +62,7 @@ mod writer;
 mod written_mark;
 mod zero_ahead;
 
+pub use adoption::{AdoptionError, KafkasLog, adopt, examine};
 pub use append_types::{AppendPlan, BatchToAppend, LogProgress, OnProgress};
 pub use broken_rule::BrokenRule;
 pub use checkpoint::CHECKPOINT_FILE;

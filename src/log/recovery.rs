@@ -56,6 +56,7 @@ struct Start {
     /// Offset below which nothing is ever cut (rule 8).
     recovery_point: Offset,
     index: Option<SegmentIndex>,
+    has_checkpoint: bool,
 }
 
 /// See [`Log::open`].
@@ -221,6 +222,7 @@ impl Opening<'_> {
                 recovery_point: checkpoint.state.log_end_offset,
                 index,
                 checkpoint,
+                has_checkpoint: true,
             });
         }
         self.is_changed = true;
@@ -263,6 +265,7 @@ impl Opening<'_> {
         Ok(Start {
             recovery_point: self.options.recovery_point,
             index: None,
+            has_checkpoint: false,
             checkpoint: RecoveryCheckpoint {
                 state,
                 segment_base_offset: base_offset,
@@ -322,6 +325,8 @@ impl Opening<'_> {
             state_from: checkpoint.segment_position,
             recovery_point: start.recovery_point,
             unflushed_bytes_max: checkpoint.unflushed_bytes_max,
+            gaps_end: checkpoint.gaps_end,
+            has_checkpoint: start.has_checkpoint,
         };
         if scan.index.is_none() {
             // The index has to be rebuilt from the segment's start.
@@ -429,6 +434,7 @@ impl Opening<'_> {
             written_at_most: written_mark::read(&file, base_offset).await?,
             end_offset: Offset::MAX,
             index_interval_bytes: self.options.config.index_interval_bytes,
+            gaps_end: scan.gaps_end,
         };
         let mut index = scan
             .index
@@ -441,8 +447,7 @@ impl Opening<'_> {
             state.log_end_offset
         };
         let stop = if segment_scan.end() < scan.state_from {
-            let (position, fault) = (segment_scan.end(), "the file ends".to_owned());
-            ScanStop { position, fault }
+            ScanStop::new(segment_scan.end(), "the file ends")
         } else {
             segment_scan
                 .replay(state, &mut index, from, scan.state_from, first_offset)
@@ -450,6 +455,7 @@ impl Opening<'_> {
         };
         if !self.directory.breaks(BrokenRule::CutsCorruption) {
             scan.check_recovery_point(&path, &stop, state.log_end_offset, later)?;
+            scan.check_gap(&path, &stop, state.log_end_offset, later)?;
         }
         self.report.scanned_bytes += stop.position - from;
         let end = state.log_end_offset;
@@ -522,6 +528,7 @@ impl Opening<'_> {
                 written_at_most: written_mark::read(&file, base_offset).await?,
                 end_offset: Offset::MAX,
                 index_interval_bytes: self.options.config.index_interval_bytes,
+                gaps_end: scan.gaps_end,
             };
             let later_rest = self.examine(&later_scan, 0, base_offset, end).await?;
             judgement.add_rest(&later_rest, 0)?;
@@ -659,6 +666,8 @@ struct Scan {
     recovery_point: Offset,
     /// 0 in class K.
     unflushed_bytes_max: u64,
+    gaps_end: Offset,
+    has_checkpoint: bool,
 }
 
 impl Scan {
@@ -688,6 +697,27 @@ impl Scan {
             &stop.fault
         };
         let fault = format!("{why} below the recovery point {}", self.recovery_point);
+        Err(LogError::corrupt(path, stop.position, fault))
+    }
+
+    /// Without a checkpoint nobody knows whether compaction has left a gap: what is behind it may
+    /// be most of the log, and is not cut. No crash leaves a log without its checkpoint.
+    fn check_gap(
+        &self,
+        path: &Path,
+        stop: &ScanStop,
+        log_end_offset: Offset,
+        later: &[Offset],
+    ) -> Result<(), LogError> {
+        let ends_whole = stop.fault.is_empty() && !stop.is_gap;
+        let is_between = ends_whole && later.first().is_some_and(|&next| next > log_end_offset);
+        if self.has_checkpoint || !(stop.is_gap || is_between) {
+            return Ok(());
+        }
+        let fault = format!(
+            "offsets are missing from {log_end_offset} on, and {CHECKPOINT_FILE}, which would say \
+             whether they may be, is gone or damaged"
+        );
         Err(LogError::corrupt(path, stop.position, fault))
     }
 }

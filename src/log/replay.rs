@@ -24,6 +24,18 @@ pub struct ScanStop {
     pub position: u64,
     /// Why the next bytes are no batch of this log; empty when there are none.
     pub fault: String,
+    /// The next batch is one, but for the offsets that are missing before it.
+    pub is_gap: bool,
+}
+
+impl ScanStop {
+    pub fn new(position: u64, fault: impl Into<String>) -> ScanStop {
+        ScanStop {
+            position,
+            fault: fault.into(),
+            is_gap: false,
+        }
+    }
 }
 
 /// A scan of one segment.
@@ -38,6 +50,8 @@ pub(super) struct SegmentScan<'a> {
     /// The scan ends before the batch that contains this offset.
     pub(super) end_offset: Offset,
     pub(super) index_interval_bytes: u64,
+    /// Below this offset others may be missing (`RecoveryCheckpoint::gaps_end`).
+    pub(super) gaps_end: Offset,
 }
 
 impl SegmentScan<'_> {
@@ -48,8 +62,8 @@ impl SegmentScan<'_> {
     }
 
     /// Replays the batches from `position` on into `state` and `index`, as long as each is valid
-    /// and continues the one before: offsets without a gap, leader epochs that do not decrease
-    /// (rule 7). Batches before `state_from` only go into the index.
+    /// and continues the one before: offsets without a gap (but below `gaps_end`), leader epochs
+    /// that do not decrease (rule 7). Batches before `state_from` only go into the index.
     pub(super) async fn replay(
         &self,
         state: &mut LogState,
@@ -68,13 +82,17 @@ impl SegmentScan<'_> {
             let mut batches = BatchIter::new(&chunk, CrcCheck::Verify);
             let mut start = at;
             for batch in batches.by_ref() {
+                if batch.base_offset < self.gaps_end {
+                    expected = expected.max(batch.base_offset);
+                }
                 if let Some(fault) = discontinuity(&batch, expected, state) {
-                    let position = start;
-                    return Ok(ScanStop { position, fault });
+                    return Ok(ScanStop {
+                        is_gap: batch.base_offset > expected,
+                        ..ScanStop::new(start, fault)
+                    });
                 }
                 if batch.last_offset() >= self.end_offset {
-                    let (position, fault) = (start, String::new());
-                    return Ok(ScanStop { position, fault });
+                    return Ok(ScanStop::new(start, ""));
                 }
                 let size = batch.size_in_bytes() as u64;
                 let (last, time) = (batch.last_offset(), batch.max_timestamp);
@@ -100,13 +118,9 @@ impl SegmentScan<'_> {
                 Some(ScanEnd::Zeros) => String::new(),
                 Some(ScanEnd::Corrupt(error)) => error.to_string(),
             };
-            let position = at;
-            return Ok(ScanStop { position, fault });
+            return Ok(ScanStop::new(at, fault));
         }
-        Ok(ScanStop {
-            position: at,
-            fault: String::new(),
-        })
+        Ok(ScanStop::new(at, ""))
     }
 
     /// Looks through everything behind `from` that was, or may have been, written to the segment at

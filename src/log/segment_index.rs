@@ -114,9 +114,11 @@ impl SegmentIndex {
         u32::try_from(offset - self.base_offset).expect("a segment holds below 2^31 offsets")
     }
 
-    /// A position at or before the batch that contains `offset`.
+    /// A position at or before the batch that contains `offset`, or the first one behind it: what
+    /// is missing before this segment is looked for here, too.
     pub(super) fn position_of(&self, offset: Offset) -> u64 {
-        let relative = u32::try_from(offset - self.base_offset).unwrap_or(u32::MAX);
+        let relative = offset.max(self.base_offset) - self.base_offset;
+        let relative = u32::try_from(relative).unwrap_or(u32::MAX);
         let after = self
             .offsets
             .partition_point(|entry| entry.relative_offset <= relative);

@@ -129,6 +129,7 @@ async fn find_cut(log: &LogInner, offset: Offset) -> Result<(RecoveryCheckpoint,
         max_timestamp: NO_TIMESTAMP,
         max_timestamp_offset: -1,
         first_timestamp: NO_TIMESTAMP,
+        gaps_end: log.checkpoint.gaps_end().min(offset),
         ..RecoveryCheckpoint::default()
     };
     let mut end = None;
@@ -143,6 +144,7 @@ async fn find_cut(log: &LogInner, offset: Offset) -> Result<(RecoveryCheckpoint,
             written_at_most: None,
             end_offset: offset,
             index_interval_bytes: log.config.borrow().index_interval_bytes,
+            gaps_end: log.checkpoint.gaps_end(),
         };
         let mut index = SegmentIndex::new(segment.base_offset);
         let first = segment.base_offset;

@@ -8,6 +8,8 @@ use crate::types::{Offset, Timestamp};
 
 const MAGIC: &[u8; 8] = b"RINGLOGC";
 const VERSION: u16 = 1;
+/// Of a checkpoint with [`RecoveryCheckpoint::gaps_end`], which follows at the end of the payload.
+const VERSION_GAPS: u16 = 2;
 /// Magic, version, two spare bytes, size of the payload, CRC32C of the payload.
 const HEADER_SIZE: usize = 20;
 
@@ -44,6 +46,9 @@ pub struct RecoveryCheckpoint {
     /// In class P no more than these bytes were ever written behind the last completed flush;
     /// 0 in class K, where no such promise is made.
     pub unflushed_bytes_max: u64,
+    /// Below this offset others may be missing: Kafka's compaction took them before the log was
+    /// taken over. 0 where none may.
+    pub gaps_end: Offset,
 }
 
 impl RecoveryCheckpoint {
@@ -76,6 +81,13 @@ impl RecoveryCheckpoint {
         for entry in self.state.producers.iter() {
             encode_producer(entry, &mut payload);
         }
+        let version = match self.gaps_end {
+            0 => VERSION,
+            gaps_end => {
+                payload.extend_from_slice(&gaps_end.to_be_bytes());
+                VERSION_GAPS
+            }
+        };
         payload.extend_from_slice(&(self.offset_index_tail.len() as u32).to_be_bytes());
         for entry in &self.offset_index_tail {
             payload.extend_from_slice(&entry.encode());
@@ -86,7 +98,7 @@ impl RecoveryCheckpoint {
         }
         let mut bytes = Vec::with_capacity(HEADER_SIZE + payload.len());
         bytes.extend_from_slice(MAGIC);
-        bytes.extend_from_slice(&VERSION.to_be_bytes());
+        bytes.extend_from_slice(&version.to_be_bytes());
         bytes.extend_from_slice(&[0; 2]);
         bytes.extend_from_slice(&(payload.len() as u32).to_be_bytes());
         bytes.extend_from_slice(&crc32c::crc32c(&payload).to_be_bytes());
@@ -100,11 +112,11 @@ impl RecoveryCheckpoint {
         if header.take(MAGIC.len(), "the header")? != MAGIC {
             return Err(FormatError::Content("not a checkpoint".to_owned()));
         }
-        let version = i16::from_be_bytes(header.array("the header")?);
+        let version = u16::from_be_bytes(header.array("the header")?);
         header.take(2, "the header")?;
         let size = header.u32("the header")? as usize;
         let stored = header.u32("the header")?;
-        if version != VERSION as i16 {
+        if !(VERSION..=VERSION_GAPS).contains(&version) {
             return Err(FormatError::Version(i64::from(version)));
         }
         let payload = header.take(size, "the payload")?;
@@ -112,7 +124,7 @@ impl RecoveryCheckpoint {
         if stored != computed {
             return Err(FormatError::Crc { stored, computed });
         }
-        decode_payload(Cursor(payload))
+        decode_payload(Cursor(payload), version)
     }
 
     /// The version of a slot that a newer release wrote, if there is one: then what
@@ -123,7 +135,7 @@ impl RecoveryCheckpoint {
             [first, second]
                 .into_iter()
                 .filter_map(|slot| match RecoveryCheckpoint::decode(slot) {
-                    Err(FormatError::Version(version)) if version > i64::from(VERSION) => {
+                    Err(FormatError::Version(version)) if version > i64::from(VERSION_GAPS) => {
                         Some(version)
                     }
                     _ => None,
@@ -162,7 +174,10 @@ fn encode_producer(entry: &ProducerEntry, payload: &mut Vec<u8>) {
     }
 }
 
-fn decode_payload(mut payload: Cursor<'_>) -> Result<RecoveryCheckpoint, FormatError> {
+fn decode_payload(
+    mut payload: Cursor<'_>,
+    version: u16,
+) -> Result<RecoveryCheckpoint, FormatError> {
     const WHERE: &str = "the fields";
     const TAILS: &str = "the ends of the indexes";
     let number = payload.i64(WHERE)? as u64;
@@ -187,6 +202,7 @@ fn decode_payload(mut payload: Cursor<'_>) -> Result<RecoveryCheckpoint, FormatE
         max_timestamp_offset: payload.i64(WHERE)?,
         first_timestamp: payload.i64(WHERE)?,
         unflushed_bytes_max: payload.i64(WHERE)? as u64,
+        gaps_end: 0,
     };
     for _ in 0..payload.u32("the epochs")? {
         let epoch = payload.u32("the epochs")? as i32;
@@ -196,6 +212,9 @@ fn decode_payload(mut payload: Cursor<'_>) -> Result<RecoveryCheckpoint, FormatE
     for _ in 0..payload.u32("the producers")? {
         let entry = decode_producer(&mut payload)?;
         checkpoint.state.producers.insert(entry);
+    }
+    if version == VERSION_GAPS {
+        checkpoint.gaps_end = payload.i64("the end of the gaps")?;
     }
     if payload.0.is_empty() {
         // From before the tails; who knows of none takes the next lookups' longer way.

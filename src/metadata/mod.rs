@@ -20,6 +20,7 @@
 mod codec;
 mod delta;
 mod image;
+pub mod kraft;
 mod placement;
 mod record;
 mod topic_name;

@@ -12,7 +12,7 @@ use super::error::ShardError;
 use super::message::{EntriesByDirectory, Message, Reply, Request, ServerEvent};
 use super::metadata_log::MetadataLog;
 use super::retention;
-use super::startup::{self, PreparedDirectory};
+use super::startup::{self, PreparedDirectory, Purpose};
 use crate::config::BrokerConfig;
 use crate::controller::{
     Controller, ControllerReply, ControllerRequest, RECORDS_PER_REQUEST_MAX, bootstrap_records,
@@ -53,7 +53,7 @@ pub struct ServerStart {
 impl Shard {
     /// Formats the configured log directories that are empty, without starting anything.
     pub async fn format(reactor: &Reactor, config: &BrokerConfig) -> Result<Formatted, ShardError> {
-        let claimed = startup::claim(reactor, config).await?;
+        let claimed = startup::claim(reactor, config, Purpose::Format).await?;
         let mut directories = Vec::new();
         for (directory, was_there) in claimed.directories.iter().zip(claimed.were_formatted) {
             if let Some(reason) = &directory.refused {

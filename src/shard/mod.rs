@@ -33,6 +33,7 @@ mod replica;
 mod retention;
 mod startup;
 mod survey;
+mod takeover;
 mod watchers;
 
 pub use self::core::{Shard, TopicView};

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::directories::METADATA_DIRECTORY;
-use super::directory_format;
+use super::directory_format::{self, Origin};
 use super::error::ShardError;
+use super::takeover::{self, TakeOverError};
 use crate::config::BrokerConfig;
 use crate::io::{Disk, DiskFacts, FileLock, FileSystem, Reactor, WriteCache};
 use crate::log_state::MetaProperties;
@@ -70,12 +71,20 @@ impl Trouble {
     }
 }
 
+/// What the directories are claimed for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Purpose {
+    /// One of Kafka's is taken over.
+    Start,
+    Format,
+}
+
 /// Checks, locks and if need be formats the broker's log directories.
 pub(super) async fn prepare(
     reactor: &Reactor,
     config: &BrokerConfig,
 ) -> Result<Prepared, ShardError> {
-    let mut prepared = claim(reactor, config).await?;
+    let mut prepared = claim(reactor, config, Purpose::Start).await?;
     let disk = reactor.disk();
     for (index, directory) in prepared.directories.iter_mut().enumerate() {
         if directory.refused.is_some() {
@@ -96,6 +105,7 @@ pub(super) async fn prepare(
 pub(super) async fn claim(
     reactor: &Reactor,
     config: &BrokerConfig,
+    purpose: Purpose,
 ) -> Result<Prepared, ShardError> {
     let disk = reactor.disk();
     let mut directories = Vec::new();
@@ -118,7 +128,7 @@ pub(super) async fn claim(
     for (index, directory) in directories.iter_mut().enumerate() {
         let mut identity = None;
         if directory.refused.is_none() {
-            match take(reactor, &disk, &directory.path).await {
+            match take(reactor, config, purpose, &directory.path).await {
                 Ok((lock, found)) => (directory._lock, identity) = (Some(lock), found),
                 Err(trouble) => directory.refused = Some(trouble.survived(index)?),
             }
@@ -199,9 +209,11 @@ fn check_names(directories: &[PreparedDirectory]) -> Result<(), ShardError> {
 /// Locks a directory and reads whose it is.
 async fn take(
     reactor: &Reactor,
-    disk: &Disk,
+    config: &BrokerConfig,
+    purpose: Purpose,
     path: &Path,
 ) -> Result<(FileLock, Option<MetaProperties>), Trouble> {
+    let disk = &reactor.disk();
     let fail = |what: String| ShardError::directory(path, what);
     let lock = lock(reactor, disk, &path.join(LOCK_FILE)).await;
     let lock = lock.map_err(|error| match error.kind() {
@@ -211,10 +223,29 @@ async fn take(
         )),
         _ => Trouble::Disk(fail(format!("cannot be locked: {error}"))),
     })?;
-    match directory_format::refusal(disk, path).await {
-        Ok(None) => Ok((lock, read_identity(disk, path).await?)),
-        Ok(Some(refusal)) => Err(Trouble::Mistake(refusal)),
-        Err(error) => Err(Trouble::Disk(fail(format!("{META_PROPERTIES}: {error}")))),
+    let origin = directory_format::origin(disk, path).await;
+    let origin =
+        origin.map_err(|error| Trouble::Disk(fail(format!("{META_PROPERTIES}: {error}"))))?;
+    let taken_over = match (origin, purpose) {
+        (Origin::Ours, _) => Ok(()),
+        (Origin::Refused(refusal), _) => return Err(Trouble::Mistake(refusal)),
+        (Origin::Kafkas(file), Purpose::Format) => {
+            let what = format!(
+                "was written by Apache Kafka ({file} says so); ringlog start takes it over, or \
+                 choose another directory with log.dirs"
+            );
+            return Err(Trouble::Mistake(fail(what)));
+        }
+        (Origin::Kafkas(_), Purpose::Start) => takeover::take_over(reactor, config, path).await,
+        (Origin::TakeOverUnderWay, _) => takeover::finish(reactor, path).await,
+    };
+    match taken_over {
+        Ok(()) => Ok((lock, read_identity(disk, path).await?)),
+        Err(TakeOverError::Refused(what)) => Err(Trouble::Mistake(takeover::refusal(path, &what))),
+        Err(TakeOverError::Disk(what) | TakeOverError::Flush(what)) => {
+            let what = format!("cannot be taken over from Kafka: {what}");
+            Err(Trouble::Disk(fail(what)))
+        }
     }
 }
 

@@ -25,14 +25,14 @@ const SAMPLE_VARIABLE: &str = "RINGLOG_SAMPLE";
 
 /// 2100-01-01, in ms: later than any clock that this is read by, so that neither retention nor the
 /// expiry of producers ever takes anything away.
-const TIME: i64 = 4_102_444_800_000;
+pub(crate) const TIME: i64 = 4_102_444_800_000;
 
 /// Producers of every partition; ids that no InitProducerId has given.
-const PRODUCER_IDS: [i64; 2] = [1_000_001, 1_000_002];
+pub(crate) const PRODUCER_IDS: [i64; 2] = [1_000_001, 1_000_002];
 
 /// Batches of each producer in each of the two lives of the broker.
 const ROUNDS: i64 = 8;
-const BATCH_RECORDS: i64 = 3;
+pub(crate) const BATCH_RECORDS: i64 = 3;
 
 /// Topics, their partitions, their settings.
 type TopicSpec = (&'static str, i32, &'static [(&'static str, &'static str)]);
@@ -61,10 +61,15 @@ const TOPICS: [TopicSpec; 2] = [
 ];
 
 /// One shard: the sample is the same on any machine.
-const SETTINGS: [&str; 1] = ["shards=1"];
+pub(crate) const SETTINGS: [&str; 1] = ["shards=1"];
 
 /// The batch that a producer writes in a round, 0 to 15 over both lives.
-fn batch(topic: &str, partition: i32, producer: usize, round: i64) -> (Vec<String>, bytes::Bytes) {
+pub(crate) fn batch(
+    topic: &str,
+    partition: i32,
+    producer: usize,
+    round: i64,
+) -> (Vec<String>, bytes::Bytes) {
     let codec = Codec::ALL[round as usize % Codec::ALL.len()];
     let options = BatchOptions {
         compression: codec.into(),
@@ -125,7 +130,7 @@ fn fill(directory: &Path) {
     broker.kill();
 }
 
-fn topic(wire: &mut Wire, name: &'static str, partition_count: i32) -> Topic {
+pub(crate) fn topic(wire: &mut Wire, name: &'static str, partition_count: i32) -> Topic {
     let response = wire.call(12, &MetadataRequest::default().with_topics(None));
     let found = response.topics.into_iter().find(|topic| {
         let is_named = |found: &kafka_protocol::messages::TopicName| **found == *name;
@@ -181,13 +186,13 @@ fn check_partition(wire: &mut Wire, topic: &Topic, partition: i32) {
 }
 
 /// A copy of a sample, to be opened.
-fn copy_of(sample: &Path) -> TempDir {
+pub(crate) fn copy_of(sample: &Path) -> TempDir {
     let directory = directory();
     copy(sample, directory.path());
     directory
 }
 
-fn copy(from: &Path, to: &Path) {
+pub(crate) fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
         let (path, name) = entry
@@ -202,7 +207,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Every file below a directory and what is in it; the lock file is made by looking.
-fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+pub(crate) fn contents(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
     let mut found = BTreeMap::new();
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
@@ -270,7 +275,7 @@ fn a_checkpoint_of_a_newer_release_keeps_its_partition_offline() {
     let mut bytes = std::fs::read(&checkpoint).unwrap();
     let second = bytes.len() / 2;
     for slot in [0, second] {
-        bytes[slot + 9] = 2;
+        bytes[slot + 9] = 3;
     }
     std::fs::write(&checkpoint, bytes).unwrap();
     let before = contents(&partition);

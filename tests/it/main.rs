@@ -36,6 +36,7 @@ mod fetch_wait;
 mod formats;
 mod full_disk;
 mod idempotence;
+mod kafkas_directories;
 mod kill;
 mod list_offsets;
 mod listeners;

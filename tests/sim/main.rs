@@ -17,6 +17,7 @@ mod log_model;
 mod one_log;
 mod rules;
 mod stages;
+mod takeover;
 mod zero_ahead;
 
 /// A number from the environment.

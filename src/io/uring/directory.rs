@@ -5,6 +5,10 @@ use std::fs::{self, File, TryLockError};
 use std::io::{Error, ErrorKind, Read, Result, Write};
 use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+
 use super::file::parent_of;
 use super::handle::Handle;
 use crate::io::DirEntry;
@@ -70,16 +74,37 @@ impl Handle {
                 .create(true)
                 .truncate(false)
                 .open(&path)?;
-            match file.try_lock() {
-                Ok(()) => Ok(UringFileLock { _file: file }),
+            let is_taken = match file.try_lock() {
+                Ok(()) => lock_against_kafka(&file),
                 Err(TryLockError::Error(error)) => Err(error),
-                Err(TryLockError::WouldBlock) => Err(Error::new(
+                Err(TryLockError::WouldBlock) => Ok(false),
+            };
+            match is_taken? {
+                true => Ok(UringFileLock { _file: file }),
+                false => Err(Error::new(
                     ErrorKind::WouldBlock,
                     format!("{} is locked by another process", path.display()),
                 )),
             }
         })
         .await
+    }
+}
+
+/// Takes the lock by fcntl as well: Kafka's (`FileLock.java`) knows no flock. It belongs to the
+/// open file, as a flock does. `false` when another process has it.
+fn lock_against_kafka(file: &File) -> Result<bool> {
+    let whole_file = libc::flock {
+        l_type: libc::F_WRLCK as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    match fcntl(file, FcntlArg::F_OFD_SETLK(&whole_file)) {
+        Ok(_) => Ok(true),
+        Err(Errno::EAGAIN | Errno::EACCES) => Ok(false),
+        Err(error) => Err(error.into()),
     }
 }
 

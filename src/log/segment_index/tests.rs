@@ -90,3 +90,14 @@ fn the_zero_tail_of_a_preallocated_index_is_not_read() {
     assert_eq!(padded, SegmentIndex::decode(base_offset, offsets, times));
     assert_eq!(padded.encode_offsets(), offsets);
 }
+
+#[test]
+fn what_is_missing_before_a_segment_is_looked_for_from_its_start() {
+    for (base_offset, [_, offsets, times]) in &SEGMENTS[1..] {
+        let index = SegmentIndex::decode(*base_offset, offsets, times);
+        assert!(!index.offsets.is_empty());
+        for offset in [0, base_offset - 1, *base_offset] {
+            assert_eq!(index.position_of(offset), 0, "{offset} from {base_offset}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! Logs on the simulated disk: batches in and out, files looked at.
 
+mod adoption;
 mod failure;
 mod reading;
 mod recycling;

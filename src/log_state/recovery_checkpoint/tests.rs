@@ -36,8 +36,11 @@ fn checkpoint(number: u64, producer_count: i64) -> RecoveryCheckpoint {
 
 #[test]
 fn all_that_it_holds_comes_back() {
-    for producer_count in [0, 1, 3, 500] {
-        let before = checkpoint(9, producer_count);
+    for (producer_count, gaps_end) in [(0, 0), (1, 150), (3, 0), (500, 7)] {
+        let before = RecoveryCheckpoint {
+            gaps_end,
+            ..checkpoint(9, producer_count)
+        };
         let mut slot = before.encode();
         slot.resize(slot.len() + 4000, 0);
         assert_eq!(RecoveryCheckpoint::decode(&slot).unwrap(), before);
