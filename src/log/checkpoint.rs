@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::log::LogInner;
 use super::segment::{Segment, align_down, extension, segment_path};
-use super::{BrokenRule, Landmark, LogDirectory, LogError};
+use super::{BrokenRule, Landmark, LogConfig, LogDirectory, LogError};
 use crate::io::{File, IoClass, Notify, OpenOptions, Semaphore, WRITE_UNIT};
 use crate::log_state::{OffsetIndexEntry, RecoveryCheckpoint, TimeIndexEntry};
 use crate::types::Offset;
@@ -22,6 +22,10 @@ const INTERVAL: Duration = Duration::from_secs(5);
 /// A log gets one at once when so many bytes are behind its last one.
 const BYTES_BEHIND_MAX: u64 = 64 << 20;
 
+/// All get one when their flushes have made so many bytes durable since the last round, of all logs
+/// of a directory and shard: what a start has to read is bounded, however many logs there are.
+const ROUND_BYTES_MAX: u64 = 256 << 20;
+
 /// Bytes of index entries that a checkpoint holds itself at most. More go to the index files, which
 /// costs opening, writing and syncing two of them: with 1,000 partitions the most of a checkpoint.
 const INDEX_TAILS_SIZE_MAX: usize = 12 << 10;
@@ -34,6 +38,8 @@ const IN_FLIGHT_MAX: usize = 32;
 pub(super) struct Schedule {
     pub(super) changed: Notify,
     wanted: RefCell<Vec<Weak<LogInner>>>,
+    /// Made durable since the last round.
+    round_bytes: Cell<u64>,
 }
 
 impl Schedule {
@@ -45,8 +51,13 @@ impl Schedule {
         }
     }
 
-    /// To be called when a log has been flushed.
-    pub(super) fn flushed(&self, log: &Rc<LogInner>, durable_bytes: u64) {
+    /// To be called when a flush has made `bytes` more of a log durable, `durable_bytes` in all.
+    pub(super) fn flushed(&self, log: &Rc<LogInner>, bytes: u64, durable_bytes: u64) {
+        let before = self.round_bytes.get();
+        self.round_bytes.set(before + bytes);
+        if before < ROUND_BYTES_MAX && before + bytes >= ROUND_BYTES_MAX {
+            self.changed.notify_all();
+        }
         if durable_bytes - log.checkpoint.covered_bytes.get() >= BYTES_BEHIND_MAX {
             self.want(log);
         }
@@ -62,7 +73,9 @@ pub(super) async fn run(directory: LogDirectory) {
         let changed = directory.checkpoints().changed.notified();
         let wanted = std::mem::take(&mut *directory.checkpoints().wanted.borrow_mut());
         let mut due: Vec<_> = wanted.iter().filter_map(Weak::upgrade).collect();
-        if reactor.now() >= next_round {
+        let round_bytes = &directory.checkpoints().round_bytes;
+        if reactor.now() >= next_round || round_bytes.get() >= ROUND_BYTES_MAX {
+            round_bytes.set(0);
             next_round = reactor.now() + INTERVAL;
             due.extend(directory.logs().into_iter().map(|log| log.inner));
         }
@@ -191,6 +204,18 @@ impl CheckpointFile {
         });
     }
 
+    /// The index files have what the checkpoint says with which the log was opened, if it is of this
+    /// segment.
+    pub(super) fn indexes_found(&self, segment: &Segment, checkpoint: &RecoveryCheckpoint) {
+        let is_of_it = checkpoint.segment_base_offset == segment.base_offset;
+        let count = |count: u32| if is_of_it { count as usize } else { 0 };
+        self.index_synced.set(IndexSynced {
+            base_offset: segment.base_offset,
+            offset_count: count(checkpoint.offset_index_entry_count),
+            time_count: count(checkpoint.time_index_entry_count),
+        });
+    }
+
     /// Waits for a running checkpoint and keeps others from starting.
     pub(super) async fn pause(&self) -> crate::io::Permit {
         self.running.acquire(1).await
@@ -236,6 +261,16 @@ pub(super) async fn make(log: &Rc<LogInner>) -> Result<(), LogError> {
     Ok(())
 }
 
+/// What a log with these settings promises from its next checkpoint on.
+pub(super) fn unflushed_bytes_max(config: &LogConfig) -> u64 {
+    let is_power_safe = config.flush_before_ack || config.flush_messages == 1;
+    if is_power_safe {
+        config.unflushed_bytes_max
+    } else {
+        0
+    }
+}
+
 /// The checkpoint that describes the log's end, with its active segment and the bytes appended.
 fn capture(log: &LogInner) -> (RecoveryCheckpoint, Rc<Segment>, u64) {
     let core = log.core.borrow();
@@ -243,11 +278,7 @@ fn capture(log: &LogInner) -> (RecoveryCheckpoint, Rc<Segment>, u64) {
     let index = segment.loaded_index().expect("the active index is loaded");
     let index = index.borrow();
     let config = log.config.borrow();
-    let unflushed_bytes_max = if config.flush_before_ack || config.flush_messages == 1 {
-        config.unflushed_bytes_max
-    } else {
-        0
-    };
+    let unflushed_bytes_max = unflushed_bytes_max(&config);
     let mut state = log.state.borrow().clone();
     // Between the state machine's step and the append the state is ahead of the log; nothing
     // waits in between, so it cannot be seen here.

@@ -240,13 +240,15 @@ fn finish(log: &Rc<LogInner>, mut mark: FlushMark) {
         mark.written_bytes >= core.durable_bytes,
         "flushes of a log are in order"
     );
+    let bytes = mark.written_bytes - core.durable_bytes;
     core.durable_end = mark.written_end;
     core.durable_bytes = mark.written_bytes;
     drop(core);
     if phase == FlushPhase::RunningAndWanted {
         log.directory.request_flush(log);
     }
-    log.directory.checkpoints().flushed(log, mark.written_bytes);
+    let checkpoints = log.directory.checkpoints();
+    checkpoints.flushed(log, bytes, mark.written_bytes);
     log.directory.mark_dirty(log);
     log.tell_progress();
 }

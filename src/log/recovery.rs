@@ -86,8 +86,16 @@ pub(super) async fn open(
     let start = opening
         .start(newest.map(|(checkpoint, _)| checkpoint))
         .await?;
-    let before = start.checkpoint.clone();
+    let mut before = start.checkpoint.clone();
+    if start.index.is_none() {
+        // The files are not what it says: all entries are new to them.
+        (
+            before.offset_index_entry_count,
+            before.time_index_entry_count,
+        ) = (0, 0);
+    }
     let (state, mut core) = opening.recover(start).await?;
+    let is_new = opening.report.created && state.log_end_offset == before.state.log_end_offset;
     let checkpoint_file = match (file, slot) {
         (Some(file), Some(slot)) => {
             opening
@@ -97,6 +105,9 @@ pub(super) async fn open(
         }
         _ => {
             opening.is_changed = true;
+            if is_new {
+                before.unflushed_bytes_max = checkpoint::unflushed_bytes_max(&options.config);
+            }
             let path = opening.path.join(CHECKPOINT_FILE);
             checkpoint::first(directory, path, &before).await?
         }
@@ -111,16 +122,20 @@ pub(super) async fn open(
     let leftovers = Target::Files(opening.leftovers);
     directory.remove_later(Duration::ZERO, leftovers, Vec::new());
     let log = LogInner::new(directory, options, path, (state, core), checkpoint_file);
-    if is_changed {
-        let active = Rc::clone(log.core.borrow().active());
-        roll::write_indexes(&log, &active).await?;
-    }
     let active = Rc::clone(log.core.borrow().active());
-    log.checkpoint.indexes_written(&active);
-    if is_changed {
+    if is_changed && slot.is_none() && !is_new {
+        roll::write_indexes(&log, &active).await?;
+        log.checkpoint.indexes_written(&active);
         checkpoint::make(&log).await?;
+    } else {
+        // The next recovery may begin where this one did, until there is a newer checkpoint: no
+        // start of many logs waits for that.
+        log.checkpoint.indexes_found(&active, &before);
     }
     directory.register(&log);
+    if is_changed && slot.is_some() {
+        directory.want_checkpoint(&log);
+    }
     if report.created {
         zero_ahead::zero_if_needed(&log, &active);
     }
@@ -215,7 +230,7 @@ impl Opening<'_> {
     async fn start(&mut self, newest: Option<RecoveryCheckpoint>) -> Result<Start, LogError> {
         if let Some(checkpoint) = newest {
             let index = self.checkpointed_index(&checkpoint).await;
-            // What the index files lack is written before anything counts on them.
+            // What the index files lack is in the next checkpoint again, or written before it.
             self.is_changed |=
                 !checkpoint.offset_index_tail.is_empty() || !checkpoint.time_index_tail.is_empty();
             return Ok(Start {
@@ -346,8 +361,9 @@ impl Opening<'_> {
             }
         }
         let active = active.expect("the last segment scanned is the end");
-        if self.is_changed {
-            // The dead process may not have come to syncing the names of what it made.
+        if self.is_changed && (scanned.len() > 1 || !start.has_checkpoint) {
+            // The dead process may not have come to syncing the names of what it made. That of the
+            // segment with the checkpoint was durable before the checkpoint was.
             let synced = self.directory.disk().sync_dir(&self.path).await;
             synced.map_err(|error| LogError::flush(&self.path, error))?;
         }

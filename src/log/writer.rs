@@ -160,8 +160,11 @@ fn submit(log: &Rc<LogInner>, plan: Plan, buffer_size: usize) {
     let is_covered = segment.covered.get().contains(position, align_up(end));
     segment.submitted_position.set(end);
     core.submitted_bytes += end - start;
-    let mean = log.mean_write_size.get();
-    log.mean_write_size.set(mean - mean / 8 + (end - start) / 8);
+    let mean = match log.mean_write_size.get() {
+        0 => end - start,
+        mean => mean - mean / 8 + (end - start) / 8,
+    };
+    log.mean_write_size.set(mean);
     core.in_flight.push_back(WriteInFlight {
         segment: Rc::clone(&segment),
         end,

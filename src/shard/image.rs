@@ -9,12 +9,13 @@ use super::error::ShardError;
 use super::message::leads;
 use super::replica::Replica;
 use crate::config::{AckClass, BrokerConfig, TopicConfig};
+use crate::io::Semaphore;
 use crate::log::{Landmark, Log, LogConfig, LogError, OpenLog, RecoveryReport};
 use crate::metadata::{ConfigResource, MetadataDelta, MetadataImage, TopicImage};
 use crate::types::{TopicId, TopicIdPartition, TopicPartition};
 
 /// Logs that one shard opens, and so recovers, at the same time.
-const LOGS_OPENING_MAX: usize = 8;
+const LOGS_OPENING_MAX: usize = 32;
 
 impl Core {
     /// Opens everything that this shard owns; at start. How many partitions.
@@ -91,18 +92,19 @@ impl Core {
         image: &Arc<MetadataImage>,
         partitions: &[TopicIdPartition],
     ) -> Result<(), ShardError> {
-        for some in partitions.chunks(LOGS_OPENING_MAX) {
-            let opening: Vec<_> = some
-                .iter()
-                .map(|&partition| {
-                    let (core, image) = (Rc::clone(self), Arc::clone(image));
-                    self.reactor
-                        .spawn(async move { core.open_partition(&image, partition).await })
-                })
-                .collect();
-            for opened in opening {
-                opened.await?;
-            }
+        let turns = Semaphore::new(LOGS_OPENING_MAX);
+        let mut opening = Vec::with_capacity(partitions.len());
+        for &partition in partitions {
+            let turn = turns.acquire(1).await;
+            let (core, image) = (Rc::clone(self), Arc::clone(image));
+            opening.push(self.reactor.spawn(async move {
+                let opened = core.open_partition(&image, partition).await;
+                drop(turn);
+                opened
+            }));
+        }
+        for opened in opening {
+            opened.await?;
         }
         Ok(())
     }
