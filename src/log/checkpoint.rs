@@ -204,8 +204,8 @@ impl CheckpointFile {
         });
     }
 
-    /// The index files have what the checkpoint says with which the log was opened, if it is of this
-    /// segment.
+    /// The index files have what the checkpoint says with which the log was opened, if it is of
+    /// this segment.
     pub(super) fn indexes_found(&self, segment: &Segment, checkpoint: &RecoveryCheckpoint) {
         let is_of_it = checkpoint.segment_base_offset == segment.base_offset;
         let count = |count: u32| if is_of_it { count as usize } else { 0 };

@@ -89,10 +89,8 @@ pub(super) async fn open(
     let mut before = start.checkpoint.clone();
     if start.index.is_none() {
         // The files are not what it says: all entries are new to them.
-        (
-            before.offset_index_entry_count,
-            before.time_index_entry_count,
-        ) = (0, 0);
+        before.offset_index_entry_count = 0;
+        before.time_index_entry_count = 0;
     }
     let (state, mut core) = opening.recover(start).await?;
     let is_new = opening.report.created && state.log_end_offset == before.state.log_end_offset;
@@ -122,24 +120,50 @@ pub(super) async fn open(
     let leftovers = Target::Files(opening.leftovers);
     directory.remove_later(Duration::ZERO, leftovers, Vec::new());
     let log = LogInner::new(directory, options, path, (state, core), checkpoint_file);
-    let active = Rc::clone(log.core.borrow().active());
-    if is_changed && slot.is_none() && !is_new {
-        roll::write_indexes(&log, &active).await?;
-        log.checkpoint.indexes_written(&active);
-        checkpoint::make(&log).await?;
-    } else {
-        // The next recovery may begin where this one did, until there is a newer checkpoint: no
-        // start of many logs waits for that.
-        log.checkpoint.indexes_found(&active, &before);
-    }
-    directory.register(&log);
-    if is_changed && slot.is_some() {
-        directory.want_checkpoint(&log);
-    }
-    if report.created {
-        zero_ahead::zero_if_needed(&log, &active);
-    }
+    let found = match slot {
+        _ if is_new => Found::New,
+        None => Found::WithoutCheckpoint,
+        Some(_) if is_changed => Found::Changed,
+        Some(_) => Found::AsStopped,
+    };
+    settle(&log, found, &before).await?;
     Ok((Log { inner: log }, report))
+}
+
+/// In what state a log was when it was opened.
+enum Found {
+    /// Not at all: it was made.
+    New,
+    /// Recovered without a checkpoint to begin with.
+    WithoutCheckpoint,
+    /// Recovered from a checkpoint, which is not that of the end.
+    Changed,
+    AsStopped,
+}
+
+/// Lets an opened log be found. The next recovery may begin where this one did until there is a
+/// newer checkpoint: no start of many logs waits for that, unless there is none at all.
+async fn settle(
+    log: &Rc<LogInner>,
+    found: Found,
+    before: &RecoveryCheckpoint,
+) -> Result<(), LogError> {
+    let active = Rc::clone(log.core.borrow().active());
+    match found {
+        Found::WithoutCheckpoint => {
+            roll::write_indexes(log, &active).await?;
+            log.checkpoint.indexes_written(&active);
+            checkpoint::make(log).await?;
+        }
+        _ => log.checkpoint.indexes_found(&active, before),
+    }
+    log.directory.register(log);
+    match found {
+        Found::New => zero_ahead::zero_if_needed(log, &active),
+        Found::Changed => log.directory.want_checkpoint(log),
+        Found::WithoutCheckpoint | Found::AsStopped => {}
+    }
+    Ok(())
 }
 
 impl Opening<'_> {

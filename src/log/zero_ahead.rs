@@ -18,8 +18,8 @@ use super::{BrokenRule, LogError, written_mark};
 use crate::io::IoClass;
 use crate::types::Monotonic;
 
-/// Bounds of how far ahead is zeroed: the recent rate times [`HORIZON`], within these. A slow log is
-/// zeroed for a longer time, since a step costs a flush, whatever its size.
+/// Bounds of how far ahead is zeroed: the recent rate times [`HORIZON`], within these. A slow log
+/// is zeroed for a longer time, since a step costs a flush, whatever its size.
 const AHEAD_MIN: u64 = 256 << 10;
 const AHEAD_MAX: u64 = 64 << 20;
 const HORIZON: Duration = Duration::from_secs(1);
