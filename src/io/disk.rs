@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::io::Result;
+use std::io::{ErrorKind, Result};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -240,27 +240,26 @@ impl Disk {
             .spawn(async move { on_disk!(disk, handle => handle.facts(&path).await) })
     }
 
-    /// Opens the dedicated flush file of a log directory, making and syncing it at the first time.
+    /// Opens the dedicated flush file of a log directory, making it at the first time.
+    ///
+    /// It is never written in place: only of a file that has nothing to sync is the sync one of the
+    /// whole device, and the write of a process that was killed would land at any time.
     pub fn device_flush(&self, path: &Path) -> Task<Result<DeviceFlush>> {
-        let file = self.open(
-            path,
-            OpenOptions {
-                write: true,
-                create: true,
-                lock_within: None,
-            },
-        );
         let (disk, path) = (self.clone(), path.to_owned());
         self.reactor.spawn(async move {
-            let file = file.await?;
-            if file.size() < WRITE_UNIT as u64 {
-                file.write_at(disk.buffer(WRITE_UNIT), 0, IoClass::Commit)
-                    .await?;
-                file.sync_all().await?;
-                if let Some(parent) = path.parent() {
-                    disk.sync_dir(parent).await?;
+            let options = OpenOptions {
+                write: true,
+                ..OpenOptions::default()
+            };
+            let file = match disk.open(&path, options.clone()).await {
+                Err(error) if error.kind() == ErrorKind::NotFound => {
+                    disk.write_file(&path, vec![0; WRITE_UNIT]).await?;
+                    disk.open(&path, options).await?
                 }
-            }
+                opened => opened?,
+            };
+            // One of an earlier release may have been written and not synced.
+            file.sync_all().await?;
             Ok(DeviceFlush { file })
         })
     }

@@ -448,12 +448,7 @@ pub(super) async fn write_slot(
         let position = (slot * own.slot_size.get()) as u64;
         let written = file.write_at(buffer, position, IoClass::Background).await;
         written.map_err(failed)?;
-        if log.directory.flushes_by_device() {
-            log.directory.committer().shared_device_flush().await?;
-        } else {
-            let synced = file.sync_data().await;
-            synced.map_err(|error| LogError::flush(&path, error))?;
-        }
+        make_durable(&log.directory, &file).await?;
         // Another flush may have failed in the meantime: what this one has kept is not known.
         log.directory.failure().map_or(Ok(()), Err)?;
         own.next_slot.set(1 - slot);
@@ -465,6 +460,18 @@ pub(super) async fn write_slot(
     own.unflushed_bytes_max.set(checkpoint.unflushed_bytes_max);
     own.gaps_end.set(checkpoint.gaps_end);
     Ok(())
+}
+
+/// Makes what was written to a checkpoint file durable: its blocks and size are, since it was made.
+///
+/// Also what a start has read: a dead process may not have come to this. Otherwise a log would begin
+/// with what a loss of power takes back, and its next checkpoint overwrite the one that is durable.
+pub(super) async fn make_durable(directory: &LogDirectory, file: &File) -> Result<(), LogError> {
+    if directory.flushes_by_device() {
+        return directory.committer().shared_device_flush().await;
+    }
+    let synced = file.sync_data().await;
+    synced.map_err(|error| LogError::flush(file.path(), error))
 }
 
 /// Replaces the file by one with larger slots, the checkpoint in the first.

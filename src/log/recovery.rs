@@ -96,9 +96,8 @@ pub(super) async fn open(
     let is_new = opening.report.created && state.log_end_offset == before.state.log_end_offset;
     let checkpoint_file = match (file, slot) {
         (Some(file), Some(slot)) => {
-            opening
-                .drop_below(&mut core.segments, &before, &file)
-                .await?;
+            checkpoint::make_durable(directory, &file).await?;
+            opening.drop_below(&mut core.segments, &before).await?;
             CheckpointFile::new(file, &before, slot)
         }
         _ => {
@@ -402,25 +401,18 @@ impl Opening<'_> {
         Ok((state, core))
     }
 
-    /// Puts out of use what lies below the log's start: the process that moved it may have died
-    /// before it had renamed all of these, or before the checkpoint that says so was durable.
+    /// Puts out of use what lies below the log's start, which is durable: the process that moved it
+    /// may have died before it had renamed all of these.
     async fn drop_below(
         &mut self,
         segments: &mut BTreeMap<Offset, Rc<Segment>>,
         newest: &RecoveryCheckpoint,
-        checkpoint: &File,
     ) -> Result<(), LogError> {
-        let mut is_synced = false;
         while let Some(first) = segments.first_entry()
             && *first.key() < newest.segment_base_offset
             && first.get().end_offset.get() <= newest.state.log_start_offset
         {
             let segment = first.remove();
-            if !is_synced {
-                let synced = checkpoint.sync_data().await;
-                synced.map_err(|error| LogError::flush(checkpoint.path(), error))?;
-                is_synced = true;
-            }
             let disk = self.directory.disk();
             let renamed = retention::rename_files(disk, &self.path, &segment).await?;
             self.leftovers.extend(renamed);
