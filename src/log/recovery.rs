@@ -384,9 +384,9 @@ impl Opening<'_> {
             }
         }
         let active = active.expect("the last segment scanned is the end");
-        if self.is_changed && (scanned.len() > 1 || !start.has_checkpoint) {
-            // The dead process may not have come to syncing the names of what it made. That of the
-            // segment with the checkpoint was durable before the checkpoint was.
+        if self.is_changed {
+            // The dead process may not have come to syncing the names of what it made, or of what
+            // it had removed in a truncation.
             let synced = self.directory.disk().sync_dir(&self.path).await;
             synced.map_err(|error| LogError::flush(&self.path, error))?;
         }
