@@ -18,6 +18,7 @@ mod one_log;
 mod rules;
 mod stages;
 mod takeover;
+mod two_crashes;
 mod zero_ahead;
 
 /// A number from the environment.

@@ -1,0 +1,158 @@
+//! A process that is killed at any moment, a start, and then a loss of power: what the start has
+//! told readers, and what it has confirmed, stays.
+//!
+//! The start begins with what the dead process had written and not made durable. Found by seeds of
+//! the log's model.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::time::Duration;
+
+use ringlog::io::Reactor;
+use ringlog::io::sim::{MachineId, SimOptions, Simulation};
+use ringlog::log::{Log, LogConfig, LogDirectory, OpenLog};
+use ringlog::types::{Offset, TopicId, TopicPartition};
+
+use crate::one_log::{append, directory_options};
+
+/// Small, so that a log of some records has several.
+const SEGMENT_SIZE_MAX: u64 = 4096;
+
+/// Records before the process begins what it is killed in.
+const RECORDS: i64 = 20;
+
+/// Steps of the world after which it is killed, at most: by then it is done.
+const STEPS_MAX: u64 = 160;
+/// Worlds for each such step.
+const SEEDS: u64 = 2;
+
+/// Opens the log, in class P.
+async fn open(reactor: &Reactor) -> (LogDirectory, Log) {
+    let options = directory_options();
+    let made = reactor.disk().create_dir_all(&options.path).await;
+    made.unwrap();
+    // As a broker does: its log directory's own name lasts.
+    reactor.disk().sync_dir("/".as_ref()).await.unwrap();
+    let directory = LogDirectory::open(reactor, options).await.unwrap();
+    let config = LogConfig {
+        flush_before_ack: true,
+        segment_size_max: SEGMENT_SIZE_MAX,
+        ..LogConfig::default()
+    };
+    let open = OpenLog {
+        partition: TopicPartition::new("events", 0),
+        topic_id: TopicId([7; 16]),
+        config,
+        recovery_point: 0,
+        log_start_offset: 0,
+        on_progress: Rc::new(|_| {}),
+    };
+    let (log, _) = Log::open(&directory, open).await.unwrap();
+    (directory, log)
+}
+
+/// Appends records, each confirmed.
+async fn fill(reactor: &Reactor, log: &Log, count: i64) {
+    for _ in 0..count {
+        let plan = ringlog::log::AppendPlan {
+            size: 1_100,
+            last_offset_delta: 0,
+            max_timestamp: 0,
+        };
+        log.prepare_append(&plan, reactor.wall_clock());
+        append(log, reactor.wall_clock());
+        log.flush_all().await.unwrap();
+    }
+}
+
+fn bounds(log: &Log) -> (Offset, Offset) {
+    let state = log.state();
+    (state.log_start_offset, state.log_end_offset)
+}
+
+/// Kills a process `steps` after it has begun `act`, starts another that adds `count` records, and
+/// takes its power; the bounds that this one had and those that the last start finds.
+fn two_crashes<F: Future<Output = ()> + 'static>(
+    (seed, steps): (u64, u64),
+    records_before: i64,
+    act: impl FnOnce(Reactor, Log) -> F + 'static,
+    count: i64,
+) -> [(Offset, Offset); 2] {
+    let sim = Simulation::new(SimOptions::with_seed(seed));
+    let has_begun = Rc::new(Cell::new(records_before == 0));
+    let begun = Rc::clone(&has_begun);
+    let process = sim.start(MachineId::FIRST, 1, {
+        let act = Cell::new(Some(act));
+        let act = Rc::new(act);
+        move |reactor| {
+            let (begun, act) = (Rc::clone(&begun), Rc::clone(&act));
+            async move {
+                let (_directory, log) = open(&reactor).await;
+                fill(&reactor, &log, records_before).await;
+                begun.set(true);
+                let act = act.take().expect("one shard");
+                act(reactor.clone(), log).await;
+            }
+        }
+    });
+    sim.run_until(|_| has_begun.get());
+    sim.run_steps(steps);
+    sim.kill(process);
+    let told = sim.run(MachineId::FIRST, move |reactor| async move {
+        let (_directory, log) = open(&reactor).await;
+        fill(&reactor, &log, count).await;
+        bounds(&log)
+    });
+    sim.power_cut(MachineId::FIRST);
+    let found = sim.run(MachineId::FIRST, |reactor| async move {
+        let (_directory, log) = open(&reactor).await;
+        bounds(&log)
+    });
+    [told, found]
+}
+
+fn cases() -> impl Iterator<Item = (u64, u64)> {
+    (0..STEPS_MAX).flat_map(|steps| (0..SEEDS).map(move |seed| (seed, steps)))
+}
+
+#[test]
+fn a_log_start_that_was_told_stays() {
+    let mut starts = [0; 2];
+    for case in cases() {
+        // Beside records: the file that recovery syncs has something to sync, so that this is no
+        // flush of the device.
+        let raise = |reactor: Reactor, log: Log| async move {
+            let raised = log.clone();
+            let raising = reactor.spawn(async move { raised.raise_log_start(7).await });
+            for _ in 0..10 {
+                append(&log, reactor.wall_clock());
+                reactor.sleep(Duration::from_micros(40)).await;
+            }
+            drop(raising.await);
+        };
+        let [told, found] = two_crashes(case, RECORDS, raise, 0);
+        assert_eq!(told, found, "{case:?}");
+        starts[usize::from(told.0 == 7)] += 1;
+    }
+    assert!(starts.iter().all(|&count| count > 0), "{starts:?}");
+}
+
+#[test]
+fn what_was_truncated_stays_away() {
+    let mut ends = [0; 2];
+    for case in cases() {
+        let truncate = |_, log: Log| async move { drop(log.truncate_to(4).await) };
+        let [told, found] = two_crashes(case, RECORDS, truncate, 0);
+        assert_eq!(told, found, "{case:?}");
+        ends[usize::from(told.1 < RECORDS)] += 1;
+    }
+    assert!(ends.iter().all(|&count| count > 0), "{ends:?}");
+}
+
+#[test]
+fn what_follows_a_first_start_that_was_killed_is_durable() {
+    for case in cases() {
+        let [told, found] = two_crashes(case, 0, |_, _| async {}, 3);
+        assert_eq!((told, found), ((0, 3), (0, 3)), "{case:?}");
+    }
+}
