@@ -464,8 +464,9 @@ pub(super) async fn write_slot(
 
 /// Makes what was written to a checkpoint file durable: its blocks and size are, since it was made.
 ///
-/// Also what a start has read: a dead process may not have come to this. Otherwise a log would begin
-/// with what a loss of power takes back, and its next checkpoint overwrite the one that is durable.
+/// Also what a start has read: a dead process may not have come to this. Otherwise a log would
+/// begin with what a loss of power takes back, and its next checkpoint overwrite the one that is
+/// durable.
 pub(super) async fn make_durable(directory: &LogDirectory, file: &File) -> Result<(), LogError> {
     if directory.flushes_by_device() {
         return directory.committer().shared_device_flush().await;
