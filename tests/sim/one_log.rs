@@ -29,12 +29,21 @@ pub(crate) async fn open(
         .create_dir_all(DIRECTORY.as_ref())
         .await
         .unwrap();
-    let directory = LogDirectory::open(reactor, options).await?;
     let config = LogConfig {
         flush_before_ack: true,
         unflushed_bytes_max: UNFLUSHED_BYTES_MAX,
         ..LogConfig::default()
     };
+    open_with(reactor, options, config).await
+}
+
+/// The same with other settings, in a directory that is there.
+pub(crate) async fn open_with(
+    reactor: &Reactor,
+    options: DirectoryOptions,
+    config: LogConfig,
+) -> Result<(LogDirectory, Log), LogError> {
+    let directory = LogDirectory::open(reactor, options).await?;
     let (log, _) = Log::open(
         &directory,
         OpenLog {

@@ -10,10 +10,10 @@ use std::time::Duration;
 
 use ringlog::io::Reactor;
 use ringlog::io::sim::{MachineId, SimOptions, Simulation};
-use ringlog::log::{Log, LogConfig, LogDirectory, OpenLog};
-use ringlog::types::{Offset, TopicId, TopicPartition};
+use ringlog::log::{AppendPlan, Log, LogConfig, LogDirectory};
+use ringlog::types::Offset;
 
-use crate::one_log::{append, directory_options};
+use crate::one_log::{append, directory_options, open_with};
 
 /// Small, so that a log of some records has several.
 const SEGMENT_SIZE_MAX: u64 = 4096;
@@ -33,28 +33,18 @@ async fn open(reactor: &Reactor) -> (LogDirectory, Log) {
     made.unwrap();
     // As a broker does: its log directory's own name lasts.
     reactor.disk().sync_dir("/".as_ref()).await.unwrap();
-    let directory = LogDirectory::open(reactor, options).await.unwrap();
     let config = LogConfig {
         flush_before_ack: true,
         segment_size_max: SEGMENT_SIZE_MAX,
         ..LogConfig::default()
     };
-    let open = OpenLog {
-        partition: TopicPartition::new("events", 0),
-        topic_id: TopicId([7; 16]),
-        config,
-        recovery_point: 0,
-        log_start_offset: 0,
-        on_progress: Rc::new(|_| {}),
-    };
-    let (log, _) = Log::open(&directory, open).await.unwrap();
-    (directory, log)
+    open_with(reactor, options, config).await.unwrap()
 }
 
 /// Appends records, each confirmed.
 async fn fill(reactor: &Reactor, log: &Log, count: i64) {
     for _ in 0..count {
-        let plan = ringlog::log::AppendPlan {
+        let plan = AppendPlan {
             size: 1_100,
             last_offset_delta: 0,
             max_timestamp: 0,
