@@ -188,6 +188,15 @@ impl CheckpointFile {
         self.gaps_end.get()
     }
 
+    /// The writer keeps a new, lower limit from now on: the slot that promises it may be on the
+    /// disk long before anybody knows. What was written until now is durable before that.
+    fn tighten(&self, unflushed_bytes_max: u64) {
+        let before = self.unflushed_bytes_max.get();
+        if unflushed_bytes_max > 0 && (before == 0 || unflushed_bytes_max < before) {
+            self.unflushed_bytes_max.set(unflushed_bytes_max);
+        }
+    }
+
     /// Closes the file and with it gives up the lock.
     pub(super) fn close(&self) {
         self.file.replace(None);
@@ -229,6 +238,7 @@ pub(super) async fn make(log: &Rc<LogInner>) -> Result<(), LogError> {
         return Err(LogError::Closed);
     }
     let (mut checkpoint, segment, bytes) = capture(log);
+    log.checkpoint.tighten(checkpoint.unflushed_bytes_max);
     let older: Vec<_> = {
         let core = log.core.borrow();
         core.segments

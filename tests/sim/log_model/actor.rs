@@ -569,7 +569,10 @@ async fn open(reactor: &Reactor, shared: &Rc<Shared>) -> Result<(LogDirectory, L
     )
     .await;
     if let Err(error @ LogError::Corrupt { .. }) = &opened {
-        panic!("a crash was taken for corruption: {error}");
+        panic!(
+            "a crash was taken for corruption: {error}; {:?}",
+            shared.config
+        );
     }
     let (log, _) = opened?;
     shared.has_opened.set(true);
