@@ -92,18 +92,9 @@ pub async fn examine(
     Ok(RecoveryCheckpoint {
         number: 1,
         state,
-        segment_base_offset: base_offset,
         segment_position: segment_size,
-        offset_index_entry_count: index.offsets.len() as u32,
-        time_index_entry_count: index.times.len() as u32,
-        offset_index_tail: Vec::new(),
-        time_index_tail: Vec::new(),
-        bytes_since_index_entry: index.bytes_since_entry,
-        max_timestamp: index.max_timestamp,
-        max_timestamp_offset: index.max_timestamp_offset,
-        first_timestamp: index.first_timestamp,
-        unflushed_bytes_max: 0,
         gaps_end: end_offset,
+        ..index.checkpoint()
     })
 }
 

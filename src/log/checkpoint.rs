@@ -306,18 +306,10 @@ fn capture(log: &LogInner) -> (RecoveryCheckpoint, Rc<Segment>, u64) {
     let checkpoint = RecoveryCheckpoint {
         number: log.checkpoint.next_number(),
         state,
-        segment_base_offset: segment.base_offset,
         segment_position: segment.size.get(),
-        offset_index_entry_count: index.offsets.len() as u32,
-        time_index_entry_count: index.times.len() as u32,
-        offset_index_tail: Vec::new(),
-        time_index_tail: Vec::new(),
-        bytes_since_index_entry: index.bytes_since_entry,
-        max_timestamp: index.max_timestamp,
-        max_timestamp_offset: index.max_timestamp_offset,
-        first_timestamp: index.first_timestamp,
         unflushed_bytes_max,
         gaps_end,
+        ..index.checkpoint()
     };
     (checkpoint, Rc::clone(&segment), core.appended_bytes)
 }

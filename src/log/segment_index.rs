@@ -1,6 +1,6 @@
 //! The two sparse indexes of a segment, in memory.
 
-use crate::log_state::{OffsetIndexEntry, TimeIndexEntry};
+use crate::log_state::{OffsetIndexEntry, RecoveryCheckpoint, TimeIndexEntry};
 use crate::types::{Offset, Timestamp};
 
 /// `timestamp` when there is none.
@@ -63,6 +63,21 @@ impl SegmentIndex {
             index.max_timestamp_offset = base_offset + i64::from(last.relative_offset);
         }
         index
+    }
+
+    /// What a checkpoint says of the segment and its index, all of which the files have; the rest
+    /// is the caller's.
+    pub(super) fn checkpoint(&self) -> RecoveryCheckpoint {
+        RecoveryCheckpoint {
+            segment_base_offset: self.base_offset,
+            offset_index_entry_count: self.offsets.len() as u32,
+            time_index_entry_count: self.times.len() as u32,
+            bytes_since_index_entry: self.bytes_since_entry,
+            max_timestamp: self.max_timestamp,
+            max_timestamp_offset: self.max_timestamp_offset,
+            first_timestamp: self.first_timestamp,
+            ..RecoveryCheckpoint::default()
+        }
     }
 
     /// Takes in a batch of `size` bytes that begins at `position`.
