@@ -81,7 +81,8 @@ pub struct BrokerConfig {
     pub shard_request_memory_bytes: usize,
     pub shard_response_memory_bytes: usize,
     pub shard_tail_cache_bytes: usize,
-    pub shard_spin_before_park: Duration,
+    /// `None`: as the machine's cores say.
+    pub shard_spin_before_park: Option<Duration>,
 
     /// What a topic without overrides gets.
     pub topic_defaults: TopicConfig,
@@ -156,10 +157,9 @@ impl BrokerConfig {
             shard_request_memory_bytes: int(&settings, "shard.request.memory.bytes"),
             shard_response_memory_bytes: int(&settings, "shard.response.memory.bytes"),
             shard_tail_cache_bytes: int(&settings, "shard.tail.cache.bytes"),
-            shard_spin_before_park: Duration::from_micros(int(
-                &settings,
-                "shard.spin.before.park.us",
-            )),
+            shard_spin_before_park: u64::try_from(settings.number("shard.spin.before.park.us"))
+                .ok()
+                .map(Duration::from_micros),
             topic_defaults: topic_defaults(&settings)?,
             settings,
         })

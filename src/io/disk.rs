@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::buffer::BufferSide;
+use super::buffer::{BufferFiller, BufferSide};
 use super::reactor::Side;
 use super::{Reactor, Semaphore, Task, WriteBuffer, sim, uring};
 use crate::metrics::{Counter, Distribution, Gauge, ShardMetrics};
@@ -141,6 +141,15 @@ impl Disk {
                 side: BufferSide::Sim(vec![0; size]),
             },
         }
+    }
+
+    /// A buffer for one write to be filled; `size` is a multiple of [`WRITE_UNIT`].
+    pub fn unfilled_buffer(&self, size: usize) -> BufferFiller {
+        WriteBuffer::check_size(size);
+        BufferFiller::new(match &self.reactor.side {
+            Side::Uring(handle) => BufferSide::Uring(handle.allocate_unfilled(size)),
+            Side::Sim(_) => BufferSide::Sim(vec![0; size]),
+        })
     }
 
     /// Opens a file for direct IO.

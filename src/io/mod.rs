@@ -27,7 +27,7 @@ mod sync;
 mod task;
 pub mod uring;
 
-pub use buffer::WriteBuffer;
+pub use buffer::{BufferFiller, WriteBuffer};
 pub use disk::{
     DeviceFlush, DirEntry, Disk, DiskFacts, File, FileLock, FileSystem, IoClass, OpenOptions,
     WRITE_UNIT, WriteCache,

@@ -17,8 +17,8 @@ use super::{
     BrokenRule, DirectoryFault, Landmark, Landmarks, Log, LogError, TailBudget, checkpoint,
 };
 use crate::io::{
-    DeviceFlush, Disk, DiskFacts, FileSystem, Notify, OpenOptions, Permit, Reactor, Semaphore,
-    Task, WriteBuffer,
+    BufferFiller, DeviceFlush, Disk, DiskFacts, FileSystem, Notify, OpenOptions, Permit, Reactor,
+    Semaphore, Task, WriteBuffer,
 };
 use crate::log_state::encode_offsets;
 use crate::metrics::ShardMetrics;
@@ -508,10 +508,13 @@ impl LogDirectory {
         }
     }
 
-    /// A buffer whose every byte the caller sets.
-    pub(super) fn write_buffer(&self, size: usize) -> WriteBuffer {
+    /// A buffer to fill and write.
+    pub(super) fn write_buffer(&self, size: usize) -> BufferFiller {
         let spare = self.inner.spare_buffers.borrow_mut().take(size);
-        spare.unwrap_or_else(|| self.inner.disk.buffer(size))
+        match spare {
+            Some(spare) => BufferFiller::refill(spare),
+            None => self.inner.disk.unfilled_buffer(size),
+        }
     }
 
     pub(super) fn reuse_buffer(&self, buffer: WriteBuffer) {

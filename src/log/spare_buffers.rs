@@ -1,40 +1,39 @@
-//! Buffers of completed writes, kept for the next ones: fresh memory costs an allocation and its
-//! zeros.
+//! Buffers of completed writes, kept for the next ones: fresh memory costs an allocation and page
+//! faults.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 
-use super::writer::WRITE_SIZE_MAX;
 use crate::io::WriteBuffer;
 
-/// Sizes that are kept: the small ones of many partitions, and the largest of few. Sizes in between
-/// seldom come twice.
-const SMALL_SIZE_MAX: usize = 64 << 10;
+/// Memory that is kept, of all sizes.
+const KEPT_BYTES_MAX: usize = 16 << 20;
 
-/// Buffers of one size that are kept: 16.5 MiB of all sizes at most.
-const COUNT_MAX: usize = 16;
-const LARGEST_COUNT_MAX: usize = 8;
+/// Buffers that are looked through for one of the right size.
+const LOOKED_THROUGH_MAX: usize = 64;
 
-/// See the module.
+/// See the module. In the order of their last use, the oldest first.
 #[derive(Default)]
 pub(super) struct SpareBuffers {
-    by_size: BTreeMap<usize, Vec<WriteBuffer>>,
+    buffers: VecDeque<WriteBuffer>,
+    bytes: usize,
 }
 
 impl SpareBuffers {
-    /// A buffer of exactly this size. Its contents are those of its last write.
+    /// A buffer of exactly this size, the one that was used last: its memory may still be in the
+    /// processor's caches. Its contents are those of its last write.
     pub(super) fn take(&mut self, size: usize) -> Option<WriteBuffer> {
-        self.by_size.get_mut(&size)?.pop()
+        let mut newest = self.buffers.iter().rev().take(LOOKED_THROUGH_MAX);
+        let behind = newest.position(|buffer| buffer.size() == size)?;
+        self.bytes -= size;
+        self.buffers.remove(self.buffers.len() - 1 - behind)
     }
 
     pub(super) fn keep(&mut self, buffer: WriteBuffer) {
-        let count_max = match buffer.size() {
-            ..=SMALL_SIZE_MAX => COUNT_MAX,
-            size if size as u64 == WRITE_SIZE_MAX => LARGEST_COUNT_MAX,
-            _ => return,
-        };
-        let spare = self.by_size.entry(buffer.size()).or_default();
-        if spare.len() < count_max {
-            spare.push(buffer);
+        self.bytes += buffer.size();
+        self.buffers.push_back(buffer);
+        while self.bytes > KEPT_BYTES_MAX {
+            let oldest = self.buffers.pop_front();
+            self.bytes -= oldest.expect("bytes are those of buffers").size();
         }
     }
 }

@@ -12,6 +12,7 @@ use super::log::LogInner;
 use super::read_types::{ReadBatches, ReadRequest, ReadSource, Rest};
 use super::segment::Segment;
 use crate::batch::HEAD_SIZE;
+use crate::io::BufferFiller;
 use crate::types::Offset;
 
 /// A body up to this size is copied into a chunk: a slice of it would pin its request's frame,
@@ -49,16 +50,21 @@ impl CachedBatch {
         self.size() + BATCH_OVERHEAD
     }
 
-    /// Copies bytes from `from` on into `target`; gives how many fitted.
-    pub(super) fn copy_from(&self, from: usize, target: &mut [u8]) -> usize {
+    /// Copies up to `size_max` bytes from `from` on into `target`; gives how many.
+    pub(super) fn copy_from(
+        &self,
+        from: usize,
+        target: &mut BufferFiller,
+        size_max: usize,
+    ) -> usize {
         let mut copied = 0;
         let skipped_in_body = from.saturating_sub(self.head.len());
         for part in [
             self.head.get(from..).unwrap_or_default(),
             self.body.get(skipped_in_body..).unwrap_or_default(),
         ] {
-            let size = part.len().min(target.len() - copied);
-            target[copied..copied + size].copy_from_slice(&part[..size]);
+            let size = part.len().min(size_max - copied);
+            target.extend(&part[..size]);
             copied += size;
         }
         copied

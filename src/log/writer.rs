@@ -14,7 +14,7 @@ use std::time::Duration;
 use super::log::{Core, LogInner};
 use super::segment::{Segment, align_down, align_up, extension, segment_path};
 use super::{BrokenRule, LogError};
-use crate::io::{File, IoClass, WRITE_UNIT, WriteBuffer};
+use crate::io::{BufferFiller, File, IoClass, WRITE_UNIT, WriteBuffer};
 use crate::types::Offset;
 
 /// Bytes of one write at most: beyond 1 MiB the device gains nothing.
@@ -144,19 +144,18 @@ fn submit(log: &Rc<LogInner>, plan: Plan, buffer_size: usize) {
     let mut buffer = log.directory.write_buffer(buffer_size);
     let head_size = (start - position) as usize;
     let logical_size = (end - position) as usize;
-    let bytes = buffer.as_mut_slice();
     if head_size > 0 {
         assert_eq!(core.partial_unit.len(), head_size, "the begun unit is kept");
-        bytes[..head_size].copy_from_slice(&core.partial_unit);
+        buffer.extend(&core.partial_unit);
     }
-    fill(&mut core, &mut bytes[head_size..logical_size]);
+    fill(&mut core, &mut buffer, logical_size);
+    let buffer = buffer.finish();
     let partial_start = align_down(end).max(position) - position;
     core.partial_unit.clear();
     if !end.is_multiple_of(WRITE_UNIT as u64) {
-        let partial = &bytes[partial_start as usize..logical_size];
+        let partial = &buffer.as_slice()[partial_start as usize..logical_size];
         core.partial_unit.extend_from_slice(partial);
     }
-    bytes[logical_size..].fill(0);
     let is_covered = segment.covered.get().contains(position, align_up(end));
     segment.submitted_position.set(end);
     core.submitted_bytes += end - start;
@@ -180,7 +179,7 @@ fn submit(log: &Rc<LogInner>, plan: Plan, buffer_size: usize) {
             let result = if log.directory.breaks(BrokenRule::AbandonsSlowWrites) {
                 let slow = Duration::from_micros(200);
                 let in_time = log.reactor.timeout(slow, task).await;
-                in_time.unwrap_or_else(|| Ok(log.directory.write_buffer(buffer_size)))
+                in_time.unwrap_or_else(|| Ok(log.directory.write_buffer(buffer_size).finish()))
             } else {
                 task.await
             };
@@ -189,16 +188,16 @@ fn submit(log: &Rc<LogInner>, plan: Plan, buffer_size: usize) {
         .detach();
 }
 
-/// Copies the next bytes of the tail into `target` and moves the submit position behind them.
-fn fill(core: &mut Core, target: &mut [u8]) {
-    let mut filled = 0;
-    while filled < target.len() {
+/// Copies the next bytes of the tail into `target`, until that has `size` bytes, and moves the
+/// submit position behind them.
+fn fill(core: &mut Core, target: &mut BufferFiller, size: usize) {
+    while target.filled() < size {
         let batch = core
             .tail
             .get(core.submit_number)
             .expect("what is not submitted is in the tail");
-        let copied = batch.copy_from(core.submit_inside, &mut target[filled..]);
-        filled += copied;
+        let missing = size - target.filled();
+        let copied = batch.copy_from(core.submit_inside, target, missing);
         core.submit_inside += copied;
         if core.submit_inside == batch.size() {
             core.submit_number += 1;

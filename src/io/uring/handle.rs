@@ -139,6 +139,10 @@ impl Handle {
         DmaMemory::zeroed(size)
     }
 
+    pub(in crate::io) fn allocate_unfilled(&self, size: usize) -> DmaMemory {
+        DmaMemory::uninitialised(size)
+    }
+
     pub(in crate::io) async fn resolve(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>> {
         let host = host.to_owned();
         self.blocking(move || Ok((host.as_str(), port).to_socket_addrs()?.collect()))
