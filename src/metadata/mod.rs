@@ -24,6 +24,7 @@ pub mod kraft;
 mod placement;
 mod record;
 mod topic_name;
+mod topic_page;
 
 #[cfg(test)]
 mod tests;
@@ -40,3 +41,4 @@ pub use topic_name::{
     CLUSTER_METADATA_TOPIC, GROUP_METADATA_TOPIC, MAX_TOPIC_NAME_SIZE, TRANSACTION_STATE_TOPIC,
     collision_key, is_internal_topic, validate_topic_name,
 };
+pub use topic_page::{CursorError, PagedTopic, TopicCursor, TopicPage};

@@ -1,6 +1,9 @@
 //! Tests of the metadata image and its records.
 
+mod topic_page;
+
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use proptest::prelude::*;
