@@ -8,9 +8,9 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use ringlog::protocol::hostile::{Direction, Fill, sample};
 use ringlog::protocol::messages::{
-    ApiVersionsRequest, CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest,
-    FetchRequest, FindCoordinatorRequest, InitProducerIdRequest, ListOffsetsRequest,
-    MetadataRequest, ProduceRequest,
+    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
+    DescribeClusterRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
+    ListOffsetsRequest, MetadataRequest, ProduceRequest,
 };
 use ringlog::protocol::{
     API_TABLE, ApiKey, ApiRow, CheckedBody, DECODED_SIZE_FLOOR, MalformedFrame, check_request,
@@ -88,6 +88,7 @@ fn decode(key: ApiKey, direction: Direction, body: CheckedBody) -> Result<(), Ma
         ApiKey::CreateTopics => decode_as!(CreateTopicsRequest),
         ApiKey::DeleteTopics => decode_as!(DeleteTopicsRequest),
         ApiKey::InitProducerId => decode_as!(InitProducerIdRequest),
+        ApiKey::CreatePartitions => decode_as!(CreatePartitionsRequest),
         ApiKey::DescribeCluster => decode_as!(DescribeClusterRequest),
     }
 }

@@ -4,15 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::directories::DirectoryPlacer;
 use super::machine::Controller;
-use super::request::{
-    ControllerReply, CreateTopicResult, CreateTopics, ManualAssignment, NewTopic, Outcome,
-};
+use super::placement::{Placement, Refusal, partition_records};
+use super::request::{ControllerReply, CreateTopicResult, CreateTopics, NewTopic, Outcome};
 use crate::config::TopicConfig;
 use crate::metadata::{
     CLUSTER_METADATA_TOPIC, ConfigRecord, ConfigResource, GROUP_METADATA_TOPIC, MetadataRecord,
-    PartitionRecord, TRANSACTION_STATE_TOPIC, TopicRecord, collision_key, validate_topic_name,
+    TRANSACTION_STATE_TOPIC, TopicRecord, collision_key, validate_topic_name,
 };
-use crate::types::{ErrorCode, NodeId, TopicId};
+use crate::types::{ErrorCode, TopicId};
 
 /// Records of one request, hence of one atomic batch, at most (Kafka's
 /// `MAX_RECORDS_PER_USER_OP`): a request for more partitions is refused before it reserves memory.
@@ -22,12 +21,6 @@ pub const RECORDS_PER_REQUEST_MAX: usize = 10_000;
 /// (`offsets.topic.num.partitions`, `transaction.state.log.num.partitions`). Clients compute a
 /// group's coordinator from this number: it must never change later.
 const INTERNAL_TOPIC_PARTITION_COUNT: i32 = 50;
-
-/// Why one topic is refused.
-struct Refusal(ErrorCode, String);
-
-/// Replicas of each partition, by its number.
-type Placement = Vec<Vec<NodeId>>;
 
 impl Controller {
     pub(super) fn create_topics(
@@ -154,18 +147,7 @@ impl Controller {
                 value: Some(value.clone()),
             }));
         }
-        for (partition, replicas) in placement.iter().enumerate() {
-            records.push(MetadataRecord::Partition(PartitionRecord {
-                topic_id: topic.topic_id,
-                partition: partition as i32,
-                replicas: replicas.clone(),
-                isr: replicas.clone(),
-                leader: replicas[0],
-                leader_epoch: 0,
-                partition_epoch: 0,
-                directories: placer.place(replicas),
-            }));
-        }
+        records.extend(partition_records(topic.topic_id, 0, &placement, placer));
         Ok(CreateTopicResult {
             name: topic.name.clone(),
             topic_id: topic.topic_id,
@@ -234,32 +216,20 @@ impl Controller {
             let message = "Number of partitions was set to an invalid non-positive value.";
             return Err(Refusal(ErrorCode::InvalidPartitions, message.to_owned()));
         }
-        let brokers: Vec<NodeId> = self.image.brokers().map(|broker| broker.node_id).collect();
         let replication_factor = match topic.replication_factor {
             -1 => self.config.default_replication_factor,
             factor => factor,
         };
-        let replica_count = usize::try_from(replication_factor).unwrap_or(0);
-        if replica_count == 0 || replica_count > brokers.len() {
-            return Err(Refusal(
-                ErrorCode::InvalidReplicationFactor,
-                format!(
-                    "Unable to replicate the partition {replication_factor} time(s): The target \
-                     replication factor of {replication_factor} cannot be reached because only {} \
-                     broker(s) are registered.",
-                    brokers.len()
-                ),
-            ));
-        }
-        // Round robin, starting where the topic's random id says, so that topics with few
-        // partitions spread too.
-        let first = usize::from(topic.topic_id.0[0]);
-        Ok((0..self.partitions_wanted(topic))
-            .map(|partition| {
-                let replica = |index| brokers[(first + partition + index) % brokers.len()];
-                (0..replica_count).map(replica).collect()
+        let partitions = 0..self.partitions_wanted(topic);
+        self.spread(topic.topic_id, partitions, replication_factor)
+            .map_err(|message| {
+                Refusal(
+                    ErrorCode::InvalidReplicationFactor,
+                    format!(
+                        "Unable to replicate the partition {replication_factor} time(s): {message}"
+                    ),
+                )
             })
-            .collect())
     }
 
     fn place_manually(&self, topic: &NewTopic) -> Result<Placement, Refusal> {
@@ -285,8 +255,7 @@ impl Controller {
                     ),
                 ));
             }
-            self.check_assignment(assignment, replica_count)
-                .map_err(|message| Refusal(ErrorCode::InvalidReplicaAssignment, message))?;
+            self.check_assignment(&assignment.broker_ids, replica_count)?;
             replica_count = Some(assignment.broker_ids.len());
             placed.insert(partition, assignment.broker_ids.clone());
         }
@@ -297,36 +266,6 @@ impl Controller {
             ));
         }
         Ok(placed.into_values().collect())
-    }
-
-    fn check_assignment(
-        &self,
-        assignment: &ManualAssignment,
-        replica_count: Option<usize>,
-    ) -> Result<(), String> {
-        let what = "The manual partition assignment includes";
-        if assignment.broker_ids.is_empty() {
-            return Err(format!("{what} an empty replica list."));
-        }
-        let mut seen = BTreeSet::new();
-        for &broker in &assignment.broker_ids {
-            if self.image.broker(broker).is_none() {
-                return Err(format!(
-                    "{what} broker {broker}, but no such broker is registered."
-                ));
-            }
-            if !seen.insert(broker) {
-                return Err(format!("{what} the broker {broker} more than once."));
-            }
-        }
-        match replica_count {
-            Some(before) if before != seen.len() => Err(format!(
-                "{what} a partition with {} replica(s), but this is not consistent with previous \
-                 partitions, which have {before} replica(s).",
-                seen.len()
-            )),
-            _ => Ok(()),
-        }
     }
 }
 

@@ -51,6 +51,9 @@ impl Controller {
                 self.auto_create_topics(topics, placer())
             }
             ControllerRequest::DeleteTopics(request) => self.delete_topics(request),
+            ControllerRequest::CreatePartitions(request) => {
+                self.create_partitions(request, placer())
+            }
             ControllerRequest::AllocateProducerIds => self.allocate_producer_ids(),
             ControllerRequest::RegisterBroker(request) => self.register_broker(request),
             ControllerRequest::AssignDirectories(found) => self.assign_directories(&found),

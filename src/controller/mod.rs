@@ -14,10 +14,12 @@
 //! - A name that stands twice in a CreateTopics request is not created at all, not even once.
 
 mod brokers;
+mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod directories;
 mod machine;
+mod placement;
 mod producer_ids;
 mod request;
 
@@ -30,6 +32,7 @@ pub use directories::DirectorySpace;
 pub use machine::Controller;
 pub use producer_ids::PRODUCER_ID_BLOCK_SIZE;
 pub use request::{
-    ControllerReply, ControllerRequest, CreateTopicResult, CreateTopics, DeleteTopicResult,
-    DeleteTopics, ManualAssignment, NewTopic, Outcome, ProducerIdBlock, TopicReference,
+    ControllerReply, ControllerRequest, CreatePartitions, CreatePartitionsResult,
+    CreateTopicResult, CreateTopics, DeleteTopicResult, DeleteTopics, GrownTopic, ManualAssignment,
+    NewTopic, Outcome, ProducerIdBlock, TopicReference,
 };

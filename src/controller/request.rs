@@ -15,6 +15,7 @@ pub enum ControllerRequest {
     /// exists by now is no error: its id comes back.
     AutoCreateTopics(Vec<(String, TopicId)>),
     DeleteTopics(DeleteTopics),
+    CreatePartitions(CreatePartitions),
     /// The next block of [`PRODUCER_ID_BLOCK_SIZE`](super::PRODUCER_ID_BLOCK_SIZE) ids: a shard
     /// asks for one when it has used up its last.
     AllocateProducerIds,
@@ -31,6 +32,7 @@ pub enum ControllerRequest {
 pub enum ControllerReply {
     CreateTopics(Vec<CreateTopicResult>),
     DeleteTopics(Vec<DeleteTopicResult>),
+    CreatePartitions(Vec<CreatePartitionsResult>),
     /// `UNKNOWN_SERVER_ERROR` when there are no ids left.
     AllocateProducerIds(Result<ProducerIdBlock, ErrorCode>),
     /// `INVALID_REQUEST` when the broker epoch does not exceed that of the last registration.
@@ -141,6 +143,33 @@ pub struct DeleteTopicResult {
     pub name: Option<String>,
     pub topic_id: TopicId,
     /// `TOPIC_DELETION_DISABLED` is known from v3 on; below, answer `INVALID_REQUEST`.
+    pub error: ErrorCode,
+    pub message: Option<String>,
+}
+
+/// A CreatePartitions request.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CreatePartitions {
+    pub topics: Vec<GrownTopic>,
+    /// Check everything and answer as if it were done, but do nothing.
+    pub validate_only: bool,
+}
+
+/// A topic that is to have more partitions.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct GrownTopic {
+    pub name: String,
+    /// With those that are there.
+    pub count: i32,
+    /// Who shall hold the replicas of each new partition, in their order; `None` for the
+    /// controller's choice.
+    pub assignments: Option<Vec<Vec<NodeId>>>,
+}
+
+/// What became of one topic of a CreatePartitions request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CreatePartitionsResult {
+    pub name: String,
     pub error: ErrorCode,
     pub message: Option<String>,
 }

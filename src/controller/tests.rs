@@ -1,5 +1,7 @@
 //! Tests of the controller.
 
+mod create_partitions;
+
 use std::sync::Arc;
 
 use super::*;

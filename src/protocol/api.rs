@@ -16,6 +16,7 @@ pub enum ApiKey {
     CreateTopics = 19,
     DeleteTopics = 20,
     InitProducerId = 22,
+    CreatePartitions = 37,
     DescribeCluster = 60,
 }
 
@@ -101,7 +102,7 @@ impl ApiRow {
 use OrderingClass::{OnDispatch, OnReply};
 
 /// In ascending order of keys, as ApiVersions lists them.
-pub static API_TABLE: [ApiRow; 10] = [
+pub static API_TABLE: [ApiRow; 11] = [
     ApiRow {
         key: ApiKey::Produce,
         name: "Produce",
@@ -193,6 +194,16 @@ pub static API_TABLE: [ApiRow; 10] = [
         ordering: OnReply,
         request: &layout::INIT_PRODUCER_ID_REQUEST,
         response: &layout::INIT_PRODUCER_ID_RESPONSE,
+    },
+    ApiRow {
+        key: ApiKey::CreatePartitions,
+        name: "CreatePartitions",
+        advertised: Versions::new(0, 3),
+        decoded: Versions::new(0, 3),
+        flexible_from: 2,
+        ordering: OnReply,
+        request: &layout::CREATE_PARTITIONS_REQUEST,
+        response: &layout::CREATE_PARTITIONS_RESPONSE,
     },
     ApiRow {
         key: ApiKey::DescribeCluster,

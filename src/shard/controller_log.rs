@@ -10,8 +10,8 @@ use super::error::ShardError;
 use super::message::{Reply, Request};
 use super::metadata_log::MetadataLog;
 use crate::controller::{
-    Controller, ControllerReply, ControllerRequest, CreateTopicResult, CreateTopics,
-    DeleteTopicResult, DeleteTopics,
+    Controller, ControllerReply, ControllerRequest, CreatePartitions, CreatePartitionsResult,
+    CreateTopicResult, CreateTopics, DeleteTopicResult, DeleteTopics,
 };
 use crate::io::Notify;
 use crate::metadata::{MetadataDelta, MetadataRecord};
@@ -93,9 +93,9 @@ impl ControllerDriver {
 
     async fn serve(&mut self, request: ControllerRequest) -> Result<ControllerReply, ShardError> {
         let directories = match request {
-            ControllerRequest::CreateTopics(_) | ControllerRequest::AutoCreateTopics(_) => {
-                self.core.directory_spaces().await
-            }
+            ControllerRequest::CreateTopics(_)
+            | ControllerRequest::AutoCreateTopics(_)
+            | ControllerRequest::CreatePartitions(_) => self.core.directory_spaces().await,
             _ => Vec::new(),
         };
         let now = self.core.reactor.now();
@@ -180,6 +180,19 @@ impl Shard {
         Some(reply.map(|reply| match reply {
             ControllerReply::DeleteTopics(results) => results,
             other => panic!("DeleteTopics was answered with {other:?}"),
+        }))
+    }
+
+    /// `None` when the broker stops.
+    pub async fn create_partitions(
+        &self,
+        request: CreatePartitions,
+    ) -> Option<Result<Vec<CreatePartitionsResult>, ErrorCode>> {
+        let request = ControllerRequest::CreatePartitions(request);
+        let reply = self.control(request).await?;
+        Some(reply.map(|reply| match reply {
+            ControllerReply::CreatePartitions(results) => results,
+            other => panic!("CreatePartitions was answered with {other:?}"),
         }))
     }
 

@@ -29,6 +29,7 @@ mod bad_bodies;
 mod bad_frames;
 mod cluster;
 mod connections;
+mod create_partitions;
 mod create_topics;
 mod directories;
 mod fetch;

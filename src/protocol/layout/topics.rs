@@ -1,6 +1,7 @@
-//! CreateTopics, DeleteTopics, InitProducerId.
+//! CreateTopics, DeleteTopics, CreatePartitions, InitProducerId.
 
 use kafka_protocol::messages::{
+    create_partitions_request as grow, create_partitions_response as grown,
     create_topics_request as create, create_topics_response as created,
     delete_topics_request as delete, delete_topics_response as deleted,
     init_producer_id_request as init, init_producer_id_response as inited,
@@ -117,6 +118,51 @@ const DELETABLE_TOPIC_RESULT: Struct = Struct {
         field("topic_id", Uuid).since(6),
         field("error_code", Int16),
         field("error_message", Str).since(5).nullable(),
+    ],
+};
+
+pub const CREATE_PARTITIONS_REQUEST: Struct = Struct {
+    name: "CreatePartitionsRequest",
+    memory_size: size_of::<grow::CreatePartitionsRequest>(),
+    fields: &[
+        field("topics", Structs(&CREATE_PARTITIONS_TOPIC)),
+        field("timeout_ms", Int32),
+        field("validate_only", Bool),
+    ],
+};
+
+const CREATE_PARTITIONS_TOPIC: Struct = Struct {
+    name: "CreatePartitionsTopic",
+    memory_size: size_of::<grow::CreatePartitionsTopic>(),
+    fields: &[
+        field("name", Str),
+        field("count", Int32),
+        field("assignments", Structs(&CREATE_PARTITIONS_ASSIGNMENT)).nullable(),
+    ],
+};
+
+const CREATE_PARTITIONS_ASSIGNMENT: Struct = Struct {
+    name: "CreatePartitionsAssignment",
+    memory_size: size_of::<grow::CreatePartitionsAssignment>(),
+    fields: &[field("broker_ids", Array(&Int32))],
+};
+
+pub const CREATE_PARTITIONS_RESPONSE: Struct = Struct {
+    name: "CreatePartitionsResponse",
+    memory_size: size_of::<grown::CreatePartitionsResponse>(),
+    fields: &[
+        field("throttle_time_ms", Int32),
+        field("results", Structs(&CREATE_PARTITIONS_TOPIC_RESULT)),
+    ],
+};
+
+const CREATE_PARTITIONS_TOPIC_RESULT: Struct = Struct {
+    name: "CreatePartitionsTopicResult",
+    memory_size: size_of::<grown::CreatePartitionsTopicResult>(),
+    fields: &[
+        field("name", Str),
+        field("error_code", Int16),
+        field("error_message", Str).nullable(),
     ],
 };
 

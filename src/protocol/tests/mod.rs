@@ -14,6 +14,7 @@ macro_rules! for_request_type {
             ApiKey::CreateTopics => $function::<messages::CreateTopicsRequest>$arguments,
             ApiKey::DeleteTopics => $function::<messages::DeleteTopicsRequest>$arguments,
             ApiKey::InitProducerId => $function::<messages::InitProducerIdRequest>$arguments,
+            ApiKey::CreatePartitions => $function::<messages::CreatePartitionsRequest>$arguments,
             ApiKey::DescribeCluster => $function::<messages::DescribeClusterRequest>$arguments,
         }
     };

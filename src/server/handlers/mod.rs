@@ -5,6 +5,7 @@
 //! rest, a future that ends with the answer.
 
 mod api_versions;
+mod create_partitions;
 mod create_topics;
 mod delete_topics;
 mod describe_cluster;

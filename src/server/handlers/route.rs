@@ -4,8 +4,8 @@ use bytes::Bytes;
 use kafka_protocol::protocol::{Encodable, HeaderVersion, Request};
 
 use super::{
-    api_versions, create_topics, delete_topics, describe_cluster, fetch, find_coordinator,
-    init_producer_id, list_offsets, metadata, produce,
+    api_versions, create_partitions, create_topics, delete_topics, describe_cluster, fetch,
+    find_coordinator, init_producer_id, list_offsets, metadata, produce,
 };
 use crate::metrics::Stage;
 use crate::protocol::{ApiKey, decode_request, encode_response};
@@ -25,6 +25,7 @@ pub(in crate::server) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, 
         ApiKey::CreateTopics => create_topics::handle(call, body),
         ApiKey::DeleteTopics => delete_topics::handle(call, body),
         ApiKey::InitProducerId => init_producer_id::handle(call, body),
+        ApiKey::CreatePartitions => create_partitions::handle(call, body),
         ApiKey::DescribeCluster => describe_cluster::handle(&call, body),
     }
 }
