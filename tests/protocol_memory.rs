@@ -9,7 +9,8 @@ use bytes::Bytes;
 use ringlog::protocol::hostile::{Direction, Fill, sample};
 use ringlog::protocol::messages::{
     ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
-    DescribeClusterRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
+    DescribeClusterRequest, DescribeLogDirsRequest, DescribeProducersRequest,
+    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
     ListOffsetsRequest, MetadataRequest, ProduceRequest,
 };
 use ringlog::protocol::{
@@ -88,8 +89,11 @@ fn decode(key: ApiKey, direction: Direction, body: CheckedBody) -> Result<(), Ma
         ApiKey::CreateTopics => decode_as!(CreateTopicsRequest),
         ApiKey::DeleteTopics => decode_as!(DeleteTopicsRequest),
         ApiKey::InitProducerId => decode_as!(InitProducerIdRequest),
+        ApiKey::DescribeLogDirs => decode_as!(DescribeLogDirsRequest),
         ApiKey::CreatePartitions => decode_as!(CreatePartitionsRequest),
         ApiKey::DescribeCluster => decode_as!(DescribeClusterRequest),
+        ApiKey::DescribeProducers => decode_as!(DescribeProducersRequest),
+        ApiKey::DescribeTopicPartitions => decode_as!(DescribeTopicPartitionsRequest),
     }
 }
 

@@ -51,6 +51,7 @@ pub struct BrokerConfig {
     pub default_replication_factor: i16,
     pub auto_create_topics_enable: bool,
     pub delete_topic_enable: bool,
+    pub max_request_partition_size_limit: usize,
 
     pub socket_request_max_bytes: usize,
     /// `None`: idle connections stay open.
@@ -120,6 +121,7 @@ impl BrokerConfig {
             default_replication_factor: int(&settings, "default.replication.factor"),
             auto_create_topics_enable: settings.boolean("auto.create.topics.enable"),
             delete_topic_enable: settings.boolean("delete.topic.enable"),
+            max_request_partition_size_limit: int(&settings, "max.request.partition.size.limit"),
             socket_request_max_bytes: int(&settings, "socket.request.max.bytes"),
             connections_max_idle: u64::try_from(settings.number("connections.max.idle.ms"))
                 .ok()

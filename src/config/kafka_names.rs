@@ -173,7 +173,6 @@ const NOT_BUILT: &[&str] = &[
     "log.roll.jitter.hours",
     "log.roll.jitter.ms",
     "max.connection.creation.rate",
-    "max.request.partition.size.limit",
     "metadata.log.max.record.bytes.between.snapshots",
     "metadata.log.max.snapshot.interval.ms",
     "metadata.log.segment.bytes",

@@ -2,7 +2,7 @@
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, VecDeque};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use super::checkpoint::CheckpointFile;
@@ -255,6 +255,11 @@ impl Log {
 
     pub fn topic_id(&self) -> TopicId {
         self.inner.topic_id
+    }
+
+    /// The log directory that it is in.
+    pub fn directory(&self) -> &Path {
+        self.inner.directory.path()
     }
 
     /// Whether its directory has failed.

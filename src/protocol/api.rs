@@ -16,8 +16,11 @@ pub enum ApiKey {
     CreateTopics = 19,
     DeleteTopics = 20,
     InitProducerId = 22,
+    DescribeLogDirs = 35,
     CreatePartitions = 37,
     DescribeCluster = 60,
+    DescribeProducers = 61,
+    DescribeTopicPartitions = 75,
 }
 
 impl ApiKey {
@@ -102,7 +105,7 @@ impl ApiRow {
 use OrderingClass::{OnDispatch, OnReply};
 
 /// In ascending order of keys, as ApiVersions lists them.
-pub static API_TABLE: [ApiRow; 11] = [
+pub static API_TABLE: [ApiRow; 14] = [
     ApiRow {
         key: ApiKey::Produce,
         name: "Produce",
@@ -196,6 +199,16 @@ pub static API_TABLE: [ApiRow; 11] = [
         response: &layout::INIT_PRODUCER_ID_RESPONSE,
     },
     ApiRow {
+        key: ApiKey::DescribeLogDirs,
+        name: "DescribeLogDirs",
+        advertised: Versions::new(1, 4),
+        decoded: Versions::new(1, 4),
+        flexible_from: 2,
+        ordering: OnDispatch,
+        request: &layout::DESCRIBE_LOG_DIRS_REQUEST,
+        response: &layout::DESCRIBE_LOG_DIRS_RESPONSE,
+    },
+    ApiRow {
         key: ApiKey::CreatePartitions,
         name: "CreatePartitions",
         advertised: Versions::new(0, 3),
@@ -214,5 +227,25 @@ pub static API_TABLE: [ApiRow; 11] = [
         ordering: OnDispatch,
         request: &layout::DESCRIBE_CLUSTER_REQUEST,
         response: &layout::DESCRIBE_CLUSTER_RESPONSE,
+    },
+    ApiRow {
+        key: ApiKey::DescribeProducers,
+        name: "DescribeProducers",
+        advertised: Versions::new(0, 0),
+        decoded: Versions::new(0, 0),
+        flexible_from: 0,
+        ordering: OnDispatch,
+        request: &layout::DESCRIBE_PRODUCERS_REQUEST,
+        response: &layout::DESCRIBE_PRODUCERS_RESPONSE,
+    },
+    ApiRow {
+        key: ApiKey::DescribeTopicPartitions,
+        name: "DescribeTopicPartitions",
+        advertised: Versions::new(0, 0),
+        decoded: Versions::new(0, 0),
+        flexible_from: 0,
+        ordering: OnDispatch,
+        request: &layout::DESCRIBE_TOPIC_PARTITIONS_REQUEST,
+        response: &layout::DESCRIBE_TOPIC_PARTITIONS_RESPONSE,
     },
 ];

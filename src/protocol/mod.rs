@@ -16,6 +16,7 @@
 
 mod api;
 mod api_versions;
+mod authorized_operations;
 mod codec;
 mod coordinator_key;
 mod fetch_response;
@@ -34,6 +35,7 @@ pub use api::{API_TABLE, ApiKey, ApiRow, OrderingClass};
 pub use api_versions::{
     FEATURES, Feature, api_versions_response, is_client_software_valid, unknown_version_reply,
 };
+pub use authorized_operations::{CLUSTER_OPERATIONS, OPERATIONS_NOT_ASKED, TOPIC_OPERATIONS};
 pub use codec::{EncodeError, decode_request, decode_response, encode_request, encode_response};
 pub use coordinator_key::{coordinator_partition, java_hash};
 pub use fetch_response::{FetchResponseParts, FetchTopicParts, FetchedPartition};

@@ -302,6 +302,8 @@ pub(super) fn handle(core: &Rc<Core>, to: ReplyTo, from: ShardId, request: Reque
         }
         Request::ReadRanges { items } => super::ranges::start(core, to, items),
         Request::ListOffsets { items } => super::list_offsets::start(core, to, items),
+        Request::LogSizes { asked } => super::describe::log_sizes(core, to, asked.as_deref()),
+        Request::Producers { partitions } => super::describe::producers(core, to, &partitions),
         Request::Controller(request) => super::controller_log::enqueue(core, to, request),
         other => super::lifecycle::start(core, to, other),
     }

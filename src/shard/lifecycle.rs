@@ -396,6 +396,8 @@ pub(super) fn start(core: &Rc<Core>, to: ReplyTo, request: Request) {
             | Request::Fetch { .. }
             | Request::ReadRanges { .. }
             | Request::ListOffsets { .. }
+            | Request::LogSizes { .. }
+            | Request::Producers { .. }
             | Request::Controller(_) => panic!("a request that is served elsewhere"),
         };
         serving.answer(to, reply);

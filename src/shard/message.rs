@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use super::describe::{LogSize, Producers};
 use super::directories::DirectoryPlan;
 use super::error::ShardError;
 use super::lifecycle::ServerStart;
@@ -65,6 +66,13 @@ pub(super) enum Request {
     ListOffsets {
         items: Vec<ListOffsetsItem>,
     },
+    /// What each log takes: of all logs of the shard (`None`), or of these partitions.
+    LogSizes {
+        asked: Option<Arc<BTreeSet<TopicIdPartition>>>,
+    },
+    Producers {
+        partitions: Vec<TopicIdPartition>,
+    },
     Controller(ControllerRequest),
     OpenLogs {
         image: Arc<MetadataImage>,
@@ -93,6 +101,8 @@ pub(super) enum Reply {
     Fetch(Vec<FetchOutcome>),
     Ranges(Vec<Result<RangeRead, ErrorCode>>),
     ListOffsets(Vec<ListedOffset>),
+    LogSizes(Vec<LogSize>),
+    Producers(Vec<Producers>),
     Controller(Result<ControllerReply, ErrorCode>),
     /// How many partitions the shard owns.
     Opened(Result<usize, ShardError>),

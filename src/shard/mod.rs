@@ -15,6 +15,7 @@
 
 mod controller_log;
 mod core;
+mod describe;
 mod directories;
 mod directory_format;
 mod error;
@@ -37,6 +38,7 @@ mod takeover;
 mod watchers;
 
 pub use self::core::{Shard, TopicView};
+pub use describe::{DescribedLogDir, LogSize};
 pub use directories::LogDirState;
 pub use error::ShardError;
 pub use fetch::FetchWait;

@@ -20,6 +20,10 @@ pub(super) const KEYS: &[Key] = &[
     Key::broker("delete.topic.enable", Kind::Boolean)
         .default("true")
         .doc("Whether DeleteTopics is allowed."),
+    Key::broker("max.request.partition.size.limit", Kind::Int)
+        .default("2000")
+        .valid(Valid::AtLeast(1))
+        .doc("Partitions that one answer to DescribeTopicPartitions has at most."),
     Key::broker("min.insync.replicas", Kind::Int)
         .default("1")
         .valid(Valid::AtLeast(1))

@@ -8,6 +8,7 @@
 
 mod cluster;
 mod data;
+mod describe;
 mod dsl;
 mod topics;
 
@@ -19,6 +20,11 @@ pub use cluster::{
 pub use data::{
     FETCH_REQUEST, FETCH_RESPONSE, LIST_OFFSETS_REQUEST, LIST_OFFSETS_RESPONSE, PRODUCE_REQUEST,
     PRODUCE_RESPONSE,
+};
+pub use describe::{
+    DESCRIBE_LOG_DIRS_REQUEST, DESCRIBE_LOG_DIRS_RESPONSE, DESCRIBE_PRODUCERS_REQUEST,
+    DESCRIBE_PRODUCERS_RESPONSE, DESCRIBE_TOPIC_PARTITIONS_REQUEST,
+    DESCRIBE_TOPIC_PARTITIONS_RESPONSE,
 };
 pub use dsl::{Field, Kind, Struct, Versions};
 pub use topics::{

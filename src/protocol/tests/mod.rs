@@ -14,8 +14,13 @@ macro_rules! for_request_type {
             ApiKey::CreateTopics => $function::<messages::CreateTopicsRequest>$arguments,
             ApiKey::DeleteTopics => $function::<messages::DeleteTopicsRequest>$arguments,
             ApiKey::InitProducerId => $function::<messages::InitProducerIdRequest>$arguments,
+            ApiKey::DescribeLogDirs => $function::<messages::DescribeLogDirsRequest>$arguments,
             ApiKey::CreatePartitions => $function::<messages::CreatePartitionsRequest>$arguments,
             ApiKey::DescribeCluster => $function::<messages::DescribeClusterRequest>$arguments,
+            ApiKey::DescribeProducers => $function::<messages::DescribeProducersRequest>$arguments,
+            ApiKey::DescribeTopicPartitions => {
+                $function::<messages::DescribeTopicPartitionsRequest>$arguments
+            }
         }
     };
 }
