@@ -86,6 +86,12 @@ impl Controller {
                 });
                 continue;
             }
+            if name == CLUSTER_METADATA_TOPIC {
+                // Not refused as a creation is: nobody asked for one.
+                let (error, message) = (ErrorCode::UnknownTopicOrPartition, String::new());
+                results.push(CreateTopicResult::error(&name, error, message));
+                continue;
+            }
             let topic = auto_created(name, topic_id);
             let created = match self.too_many_records(&topic, records.len()) {
                 true => Err(Refusal(
@@ -161,8 +167,8 @@ impl Controller {
 
     fn check_name(&self, name: &str) -> Result<(), Refusal> {
         if name == CLUSTER_METADATA_TOPIC {
-            let message = "Authorization failed.".to_owned();
-            return Err(Refusal(ErrorCode::TopicAuthorizationFailed, message));
+            let message = format!("Creation of internal topic {name} is prohibited.");
+            return Err(Refusal(ErrorCode::InvalidRequest, message));
         }
         if self.image.topic_by_name(name).is_some() {
             let message = format!("Topic '{name}' already exists.");

@@ -10,14 +10,15 @@ use crate::types::{ErrorCode, TopicId};
 impl Controller {
     pub(super) fn delete_topics(&self, request: DeleteTopics) -> Outcome {
         let mut records = Vec::new();
-        let mut taken = BTreeSet::new();
         let results = match self.config.delete_topic_enable {
-            true => distinct(request.topics)
-                .into_iter()
-                .map(|(reference, repeated)| {
-                    self.delete_topic(reference, repeated, &mut taken, &mut records)
-                })
-                .collect(),
+            true => {
+                let references = distinct(request.topics);
+                let doubly = self.named_both_ways(&references);
+                let each = references.into_iter().filter_map(|(reference, repeated)| {
+                    self.delete_topic(reference, repeated, &doubly, &mut records)
+                });
+                each.collect()
+            }
             false => request.topics.into_iter().map(deletion_disabled).collect(),
         };
         Outcome {
@@ -26,15 +27,33 @@ impl Controller {
         }
     }
 
-    /// `repeated`: the request names the same reference more than once. `taken`: what the request
-    /// deletes already.
+    /// Topics that a request names by id, and once by name, too. None of them is deleted, and the
+    /// answer says it where the name is.
+    fn named_both_ways(&self, references: &[(TopicReference, bool)]) -> BTreeSet<TopicId> {
+        let by_id = references.iter().filter_map(|(reference, _)| {
+            let is_by_id = reference.name.is_none() && reference.topic_id != TopicId::ZERO;
+            is_by_id.then_some(reference.topic_id)
+        });
+        let by_id: BTreeSet<TopicId> = by_id.collect();
+        let by_name = references.iter().filter_map(|(reference, repeated)| {
+            let is_by_name = reference.topic_id == TopicId::ZERO && !repeated;
+            let name = reference.name.as_deref().filter(|_| is_by_name)?;
+            Some(self.image.topic_by_name(name)?.topic_id)
+        });
+        by_name
+            .filter(|topic_id| by_id.contains(topic_id))
+            .collect()
+    }
+
+    /// `repeated`: the request names the same reference more than once. `None`: the answer stands
+    /// where the request names the topic the other way.
     fn delete_topic(
         &self,
         reference: TopicReference,
         repeated: bool,
-        taken: &mut BTreeSet<TopicId>,
+        doubly: &BTreeSet<TopicId>,
         records: &mut Vec<MetadataRecord>,
-    ) -> DeleteTopicResult {
+    ) -> Option<DeleteTopicResult> {
         let by_id = reference.topic_id != TopicId::ZERO;
         let refused = match (&reference.name, by_id) {
             (None, false) => Some("Neither topic name nor id were specified."),
@@ -44,43 +63,53 @@ impl Controller {
             _ => None,
         };
         if let Some(message) = refused {
-            return deletion_failed(reference, ErrorCode::InvalidRequest, message);
+            let error = ErrorCode::InvalidRequest;
+            return Some(deletion_failed(reference, error, message));
         }
         let found = match &reference.name {
             Some(name) => self.image.topic_by_name(name),
             None => self.image.topic(reference.topic_id),
         };
         let Some(topic) = found else {
-            return match by_id {
-                true => deletion_failed(
-                    reference,
-                    ErrorCode::UnknownTopicId,
-                    "This server does not host this topic ID.",
-                ),
-                false => deletion_failed(
-                    reference,
-                    ErrorCode::UnknownTopicOrPartition,
-                    "This server does not host this topic-partition.",
-                ),
-            };
+            return Some(unknown(reference));
         };
+        let is_named_both_ways = doubly.contains(&topic.topic_id);
+        if by_id && is_named_both_ways {
+            return None;
+        }
         let reference = TopicReference {
             name: Some(topic.name.to_string()),
             topic_id: topic.topic_id,
         };
-        if !taken.insert(topic.topic_id) {
+        if is_named_both_ways {
             let message = "The provided topic name maps to an ID that was already supplied.";
-            return deletion_failed(reference, ErrorCode::InvalidRequest, message);
+            let error = ErrorCode::InvalidRequest;
+            return Some(deletion_failed(reference, error, message));
         }
         records.push(MetadataRecord::RemoveTopic(RemoveTopicRecord {
             topic_id: topic.topic_id,
         }));
-        DeleteTopicResult {
+        Some(DeleteTopicResult {
             name: reference.name,
             topic_id: reference.topic_id,
             error: ErrorCode::None,
             message: None,
-        }
+        })
+    }
+}
+
+fn unknown(reference: TopicReference) -> DeleteTopicResult {
+    match reference.topic_id == TopicId::ZERO {
+        true => deletion_failed(
+            reference,
+            ErrorCode::UnknownTopicOrPartition,
+            "This server does not host this topic-partition.",
+        ),
+        false => deletion_failed(
+            reference,
+            ErrorCode::UnknownTopicId,
+            "This server does not host this topic ID.",
+        ),
     }
 }
 
@@ -99,9 +128,14 @@ fn distinct(references: Vec<TopicReference>) -> Vec<(TopicReference, bool)> {
         .collect()
 }
 
+/// As for a whole request that is refused, there is no sentence.
 fn deletion_disabled(reference: TopicReference) -> DeleteTopicResult {
-    let message = "Topic deletion is disabled.";
-    deletion_failed(reference, ErrorCode::TopicDeletionDisabled, message)
+    DeleteTopicResult {
+        name: reference.name,
+        topic_id: reference.topic_id,
+        error: ErrorCode::TopicDeletionDisabled,
+        message: None,
+    }
 }
 
 fn deletion_failed(

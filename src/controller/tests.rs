@@ -197,8 +197,8 @@ fn a_bad_name_is_refused_with_kafkas_message() {
         (
             "__cluster_metadata",
             |t| t,
-            ErrorCode::TopicAuthorizationFailed,
-            "Authorization failed.",
+            ErrorCode::InvalidRequest,
+            "Creation of internal topic __cluster_metadata is prohibited.",
         ),
     ]);
 }
@@ -433,7 +433,14 @@ fn validate_only_answers_and_changes_nothing() {
 fn auto_creation_is_idempotent_and_knows_the_internal_topics() {
     let mut driven = Driven::new();
     let known = driven.created("known");
-    let names = ["new", "known", "__consumer_offsets", "new", "bad/name"];
+    let names = [
+        "new",
+        "known",
+        "__consumer_offsets",
+        "new",
+        "bad/name",
+        "__cluster_metadata",
+    ];
     let names = names.iter().zip(100u8..);
     let names = names.map(|(name, n)| ((*name).to_owned(), TopicId([n; 16])));
     let request = ControllerRequest::AutoCreateTopics(names.collect());
@@ -456,6 +463,12 @@ fn auto_creation_is_idempotent_and_knows_the_internal_topics() {
         (
             "bad/name",
             ErrorCode::InvalidTopicException,
+            TopicId::ZERO,
+            -1,
+        ),
+        (
+            "__cluster_metadata",
+            ErrorCode::UnknownTopicOrPartition,
             TopicId::ZERO,
             -1,
         ),
@@ -514,10 +527,27 @@ fn a_bad_deletion_is_refused_with_kafkas_code() {
         assert!(results[0].message.is_some());
     }
     assert!(driven.exists("a"));
-    // The same topic by name and by id: one of the two deletes it, the other is told.
-    let results = driven.delete(vec![by_id(a), by_name("a")]);
+    // The same topic by name and by id: it stays, and one answer says so.
+    for references in [vec![by_id(a), by_name("a")], vec![by_name("a"), by_id(a)]] {
+        let results = driven.delete(references);
+        assert_eq!(results.len(), 1);
+        let told = (
+            results[0].name.as_deref(),
+            results[0].topic_id,
+            results[0].error,
+        );
+        assert_eq!(told, (Some("a"), a, ErrorCode::InvalidRequest));
+        assert!(driven.exists("a"));
+    }
+    // Named twice by id, the name has an answer of its own.
+    let results = driven.delete(vec![by_id(a), by_id(a), by_name("a")]);
     let errors: Vec<_> = results.iter().map(|r| r.error).collect();
-    assert_eq!(errors, [ErrorCode::None, ErrorCode::InvalidRequest]);
+    assert_eq!(errors, [ErrorCode::InvalidRequest; 2]);
+    // Named twice by name, the id counts.
+    let results = driven.delete(vec![by_name("a"), by_name("a"), by_id(a)]);
+    let errors: Vec<_> = results.iter().map(|r| r.error).collect();
+    assert_eq!(errors, [ErrorCode::InvalidRequest, ErrorCode::None]);
+    assert!(!driven.exists("a"));
 }
 
 #[test]

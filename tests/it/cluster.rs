@@ -78,14 +78,28 @@ fn the_cluster_is_described_in_every_version() {
         let brokers = brokers.map(|b| (b.broker_id.0, b.host.to_string(), b.port));
         let port = i32::from(broker.address().port());
         assert!(brokers.eq([(3, "127.0.0.1".to_owned(), port)]));
+        assert_eq!(response.cluster_authorized_operations, i32::MIN);
+        let asked =
+            DescribeClusterRequest::default().with_include_cluster_authorized_operations(true);
+        let response = wire.call(version, &asked);
+        // Kafka's without an authorizer: everything that there is.
+        assert_eq!(response.cluster_authorized_operations, 8096);
         if version >= 1 {
             for (endpoint_type, error) in [
+                (0, ErrorCode::UnsupportedEndpointType),
                 (2, ErrorCode::MismatchedEndpointType),
                 (9, ErrorCode::UnsupportedEndpointType),
             ] {
                 let request = DescribeClusterRequest::default().with_endpoint_type(endpoint_type);
-                assert_eq!(wire.call(version, &request).error_code, code(error));
+                let response = wire.call(version, &request);
+                assert_eq!(response.error_code, code(error));
+                assert!(response.error_message.is_some() && response.brokers.is_empty());
             }
+        }
+        if version >= 2 {
+            let request = DescribeClusterRequest::default().with_include_fenced_brokers(true);
+            let fenced: Vec<_> = wire.call(version, &request).brokers;
+            assert!(fenced.iter().map(|broker| broker.is_fenced).eq([false]));
         }
     }
 }

@@ -192,3 +192,90 @@ fn names_that_no_topic_can_have_are_invalid() {
     let errors = response.topics.iter().map(|topic| topic.error_code);
     assert_eq!(errors.collect::<Vec<_>>(), [17, 0]);
 }
+
+/// Versions with bits for what may be done to the topics; to the cluster only up to the last one.
+const OPERATIONS_VERSION_MIN: i16 = 8;
+const CLUSTER_OPERATIONS_VERSION_MAX: i16 = 10;
+
+/// Kafka's without an authorizer: everything that there is.
+const TOPIC_OPERATIONS: i32 = 3576;
+const CLUSTER_OPERATIONS: i32 = 8096;
+const NOT_ASKED: i32 = i32::MIN;
+
+#[test]
+fn whoever_asks_may_do_everything() {
+    let broker = TestBroker::start(&[]);
+    let mut wire = broker.connect();
+    create(&mut wire, "t", 1, &[]);
+    for version in OPERATIONS_VERSION_MIN..=13 {
+        let has_cluster = version <= CLUSTER_OPERATIONS_VERSION_MAX;
+        let plain = by_names(&["t"], version, false);
+        let response = wire.call(version, &plain);
+        assert_eq!(response.topics[0].topic_authorized_operations, NOT_ASKED);
+        assert_eq!(response.cluster_authorized_operations, NOT_ASKED);
+        let asked = by_names(&["t", "x"], version, false)
+            .with_include_topic_authorized_operations(true)
+            .with_include_cluster_authorized_operations(has_cluster);
+        let response = wire.call(version, &asked);
+        for topic in &response.topics {
+            assert_eq!(topic.topic_authorized_operations, TOPIC_OPERATIONS);
+        }
+        let of_cluster = if has_cluster {
+            CLUSTER_OPERATIONS
+        } else {
+            NOT_ASKED
+        };
+        assert_eq!(response.cluster_authorized_operations, of_cluster);
+    }
+}
+
+fn asked(topics: &[(Option<&str>, Uuid)]) -> MetadataRequest {
+    let topics = topics.iter().map(|(name, id)| {
+        MetadataRequestTopic::default()
+            .with_name(name.map(topic_name))
+            .with_topic_id(*id)
+    });
+    MetadataRequest::default()
+        .with_topics(Some(topics.collect()))
+        .with_allow_auto_topic_creation(false)
+}
+
+#[test]
+fn what_is_asked_twice_is_answered_once_and_ids_count_before_names() {
+    let broker = TestBroker::start(&[]);
+    let mut wire = broker.connect();
+    let [a, b] = ["a", "b"].map(|name| create(&mut wire, name, 1, &[]));
+    let (nil, unknown) = (Uuid::nil(), Topic::unknown().id);
+    let mut told = |topics: &[(Option<&str>, Uuid)]| {
+        let response = wire.call(12, &asked(topics));
+        let topics = response.topics.iter();
+        let told = topics.map(|topic| (name(topic), topic.error_code));
+        told.collect::<Vec<_>>()
+    };
+    let found = |name: &str| (name.to_owned(), 0);
+    let not_there = code(ErrorCode::UnknownTopicOrPartition);
+    let twice = [
+        (Some("b"), nil),
+        (Some("x"), nil),
+        (Some("b"), nil),
+        (Some("x"), nil),
+    ];
+    assert_eq!(told(&twice), [found("b"), ("x".to_owned(), not_there)]);
+    assert_eq!(told(&[(None, a.id), (None, a.id)]), [found("a")]);
+    assert_eq!(told(&[(Some("b"), nil), (None, a.id)]), [found("a")]);
+    assert_eq!(told(&[(Some("a"), b.id)]), [found("b")]);
+    let no_id = code(ErrorCode::UnknownTopicId);
+    assert_eq!(told(&[(Some("a"), unknown)]), [(String::new(), no_id)]);
+    let refused = code(ErrorCode::InvalidRequest);
+    let nameless = [(None, nil), (Some("a"), nil)];
+    let expected = [(String::new(), refused), ("a".to_owned(), refused)];
+    assert_eq!(told(&nameless), expected);
+    // Those have the field and must not use it.
+    for version in ANSWERED_ID_VERSION_MIN..TOPIC_ID_VERSION_MIN {
+        for topic in [(Some("a"), a.id), (None, a.id), (None, nil)] {
+            let response = wire.call(version, &asked(&[topic]));
+            assert_eq!(response.topics[0].error_code, refused, "version {version}");
+            assert!(response.brokers.is_empty());
+        }
+    }
+}
