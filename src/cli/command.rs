@@ -4,9 +4,10 @@ use std::io::ErrorKind;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
+use super::completions::{self, CompletionsArgs};
 use super::consume::{self, ConsumeArgs};
 use super::log::{self, LogArgs};
 use super::produce::{self, ProduceArgs};
@@ -29,7 +30,7 @@ enum Command {
     Format(ConfigArgs),
     /// Run the broker until SIGTERM or Ctrl-C
     Start(ConfigArgs),
-    /// Create, list, describe and delete topics
+    /// Create, list, describe, grow and delete topics
     Topic(TopicArgs),
     /// Send records from standard input, one a line
     Produce(ProduceArgs),
@@ -39,6 +40,8 @@ enum Command {
     Log(LogArgs),
     /// Play a seed: the whole broker in a simulated world, with every fault
     Sim(SimArgs),
+    /// Print what a shell needs to complete commands and options
+    Completions(CompletionsArgs),
 }
 
 impl Command {
@@ -48,9 +51,11 @@ impl Command {
             Command::Format(_) | Command::Start(_) => "info",
             // The simulated brokers have every reason to complain.
             Command::Sim(_) => "off",
-            Command::Topic(_) | Command::Produce(_) | Command::Consume(_) | Command::Log(_) => {
-                "warn"
-            }
+            Command::Topic(_)
+            | Command::Produce(_)
+            | Command::Consume(_)
+            | Command::Log(_)
+            | Command::Completions(_) => "warn",
         }
     }
 }
@@ -78,6 +83,7 @@ fn run(command: Command) -> Result<()> {
         Command::Consume(args) => consume::run(&args),
         Command::Log(args) => log::run(&args),
         Command::Sim(args) => sim::run(&args),
+        Command::Completions(args) => completions::run(&args, Arguments::command()),
     }
 }
 

@@ -12,6 +12,7 @@
 )]
 
 mod command;
+mod completions;
 mod consume;
 mod escapes;
 mod format;
@@ -23,5 +24,7 @@ mod session;
 mod sim;
 mod start;
 mod topic;
+mod topic_sizes;
+mod topic_text;
 
 pub use command::main;

@@ -1,4 +1,4 @@
-//! `ringlog topic`: create, list, describe, delete.
+//! `ringlog topic`: create, list, describe, add partitions, delete.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,8 +8,10 @@ use clap::{Args, Subcommand};
 
 use super::output::Output;
 use super::session::{self, ServerArgs, Session};
-use crate::client::{Admin, ClientError, NewTopic, TopicResult, TopicView};
-use crate::types::{ErrorCode, NodeId};
+use super::topic_sizes::Sizes;
+use super::topic_text;
+use crate::client::{Admin, ClientError, NewTopic, TopicResult};
+use crate::types::{ErrorCode, TopicId};
 
 /// The arguments of `ringlog topic`.
 #[derive(Args, Clone, Debug)]
@@ -25,17 +27,17 @@ enum Action {
     /// Create topics
     Create(CreateArgs),
     /// Print the names of all topics
-    List,
+    List {
+        /// One JSON object a line
+        #[arg(long)]
+        json: bool,
+    },
     /// Print id, partitions, leaders and replicas
-    Describe {
-        /// All topics when none is named
-        topics: Vec<String>,
-    },
+    Describe(DescribeArgs),
+    /// Give topics more partitions; records with keys go elsewhere from then on
+    AddPartitions(AddPartitionsArgs),
     /// Delete topics and everything in them
-    Delete {
-        #[arg(required = true)]
-        topics: Vec<String>,
-    },
+    Delete(DeleteArgs),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -56,6 +58,43 @@ struct CreateArgs {
     if_not_exists: bool,
 }
 
+#[derive(Args, Clone, Debug)]
+struct DescribeArgs {
+    /// All topics when none is named
+    topics: Vec<String>,
+    /// Also the bytes of records of each replica, in the order of the replicas
+    #[arg(long)]
+    sizes: bool,
+    /// One JSON object a line
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+struct AddPartitionsArgs {
+    #[arg(required = true)]
+    topics: Vec<String>,
+    /// How many partitions each topic has then, with those that it has
+    #[arg(short, long, value_parser = clap::value_parser!(i32).range(1..))]
+    partitions: i32,
+    /// Only say whether it could be done
+    #[arg(long)]
+    validate_only: bool,
+}
+
+#[derive(Args, Clone, Debug)]
+struct DeleteArgs {
+    #[arg(required_unless_present = "ids")]
+    topics: Vec<String>,
+    /// A topic by its id, as `topic describe` prints it; may be given several times
+    #[arg(long = "id", value_name = "TOPIC_ID", value_parser = topic_id)]
+    ids: Vec<TopicId>,
+}
+
+fn topic_id(text: &str) -> Result<TopicId, String> {
+    TopicId::parse(text).ok_or_else(|| "22 characters of URL-safe base64".to_owned())
+}
+
 pub(super) fn run(args: &TopicArgs) -> Result<()> {
     let action = args.action.clone();
     session::run(&args.server, false, move |session| {
@@ -69,27 +108,19 @@ async fn act(session: &Session, action: &Action) -> Result<()> {
     let mut out = Output::new();
     match action {
         Action::Create(args) => create(&admin, args).await?,
-        Action::List => {
+        Action::List { json } => {
             for topic in admin.describe_topics(None).await? {
-                writeln!(out, "{}", topic.name)?;
+                topic_text::list_line(&mut out, &topic, *json)?;
             }
         }
-        Action::Describe { topics } => {
-            let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-            let names = (!names.is_empty()).then_some(&names[..]);
-            let described = admin.describe_topics(names).await?;
-            for topic in &described {
-                describe(&mut out, topic)?;
-            }
-            out.flush()?;
-            if let Some(bad) = described.iter().find(|topic| topic.error.is_error()) {
-                bail!("topic `{}`: {}", bad.name, bad.error);
-            }
+        Action::Describe(args) => describe(&admin, args, &mut out).await?,
+        Action::AddPartitions(args) => {
+            let names = args.topics.iter().map(String::as_str);
+            let grown: Vec<_> = names.map(|name| (name, args.partitions)).collect();
+            let results = admin.create_partitions(&grown, args.validate_only).await?;
+            all_done(results, None)?;
         }
-        Action::Delete { topics } => {
-            let names: Vec<&str> = topics.iter().map(String::as_str).collect();
-            all_done(admin.delete_topics(&names).await?, None)?;
-        }
+        Action::Delete(args) => delete(&admin, args).await?,
     }
     out.flush()?;
     Ok(())
@@ -117,6 +148,36 @@ async fn create(admin: &Admin, args: &CreateArgs) -> Result<()> {
     all_done(admin.create_topics(&topics, false).await?, accepted)
 }
 
+async fn describe(admin: &Admin, args: &DescribeArgs, out: &mut Output) -> Result<()> {
+    let names: Vec<&str> = args.topics.iter().map(String::as_str).collect();
+    let names = (!names.is_empty()).then_some(&names[..]);
+    let described = admin.describe_topics(names).await?;
+    let sizes = match args.sizes {
+        true => Some(Sizes::ask(admin).await?),
+        false => None,
+    };
+    for topic in &described {
+        topic_text::describe(out, topic, sizes.as_ref(), args.json)?;
+    }
+    out.flush()?;
+    match described.iter().find(|topic| topic.error.is_error()) {
+        Some(bad) => bail!("topic `{}`: {}", bad.name, bad.error),
+        None => Ok(()),
+    }
+}
+
+async fn delete(admin: &Admin, args: &DeleteArgs) -> Result<()> {
+    let mut results = Vec::new();
+    if !args.topics.is_empty() {
+        let names: Vec<&str> = args.topics.iter().map(String::as_str).collect();
+        results.extend(admin.delete_topics(&names).await?);
+    }
+    if !args.ids.is_empty() {
+        results.extend(admin.delete_topics_by_id(&args.ids).await?);
+    }
+    all_done(results, None)
+}
+
 /// The first failure, if there is one that is not accepted.
 fn all_done(results: Vec<TopicResult>, accepted: Option<ErrorCode>) -> Result<()> {
     let failures = results.into_iter().filter_map(|topic| topic.result.err());
@@ -128,40 +189,4 @@ fn all_done(results: Vec<TopicResult>, accepted: Option<ErrorCode>) -> Result<()
         1 => bail!("{}", failures[0]),
         count => bail!("{} (and {} more)", failures[0], count - 1),
     }
-}
-
-/// As Kafka's topic tool prints it.
-fn describe(out: &mut Output, topic: &TopicView) -> Result<()> {
-    if topic.error.is_error() {
-        return Ok(());
-    }
-    let replication_factor = topic
-        .partitions
-        .first()
-        .map_or(0, |first| first.replicas.len());
-    writeln!(
-        out,
-        "Topic: {}\tTopicId: {}\tPartitionCount: {}\tReplicationFactor: {replication_factor}",
-        topic.name,
-        topic.topic_id,
-        topic.partitions.len(),
-    )?;
-    for partition in &topic.partitions {
-        let leader = partition
-            .leader
-            .map_or("none".to_owned(), |leader| leader.to_string());
-        writeln!(
-            out,
-            "\tPartition: {}\tLeader: {leader}\tReplicas: {}\tIsr: {}",
-            partition.partition,
-            nodes(&partition.replicas),
-            nodes(&partition.isr),
-        )?;
-    }
-    Ok(())
-}
-
-fn nodes(nodes: &[NodeId]) -> String {
-    let nodes: Vec<String> = nodes.iter().map(NodeId::to_string).collect();
-    nodes.join(",")
 }

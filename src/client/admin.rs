@@ -21,13 +21,13 @@ use crate::protocol::{ApiKey, StrBytes, from_uuid};
 use crate::types::{ErrorCode, NodeId, Offset, PartitionIndex, Timestamp, TopicId};
 
 /// First version of DeleteTopics that names topics in structs.
-const DELETE_TOPICS_STATES_FROM: i16 = 6;
+pub(super) const DELETE_TOPICS_STATES_FROM: i16 = 6;
 
 /// Administrative calls. Those that change something are repeated only when the broker refused
 /// them; after a broken connection their fate is unknown and the error says so.
 #[derive(Clone)]
 pub struct Admin {
-    client: Client,
+    pub(super) client: Client,
 }
 
 /// A topic to be created.
@@ -287,7 +287,7 @@ impl Admin {
     }
 
     /// The controller, or where it is not known any broker, which forwards (KIP-590).
-    async fn controller(&self) -> Result<Connection, ClientError> {
+    pub(super) async fn controller(&self) -> Result<Connection, ClientError> {
         match self.client.view().controller_id {
             Some(node) => self.client.connection(node).await,
             None => self.client.any_connection().await,
@@ -296,7 +296,7 @@ impl Admin {
 
     /// Repeats `call` while a broker answers with a retriable code, or cannot be reached, up to
     /// `api_timeout`, refreshing the metadata in between.
-    async fn retry<T, F: Future<Output = Result<T, ClientError>>>(
+    pub(super) async fn retry<T, F: Future<Output = Result<T, ClientError>>>(
         &self,
         call: impl Fn() -> F,
     ) -> Result<T, ClientError> {
@@ -362,16 +362,16 @@ fn metadata_topic(name: &str) -> MetadataRequestTopic {
     MetadataRequestTopic::default().with_name(Some(topic_name(name)))
 }
 
-fn topic_name(name: &str) -> TopicName {
+pub(super) fn topic_name(name: &str) -> TopicName {
     TopicName(StrBytes::from_string(name.to_owned()))
 }
 
-fn millis(duration: Duration) -> i32 {
+pub(super) fn millis(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
 }
 
 /// The answers in the order in which was asked; one that is missing is an error of its own.
-fn in_order<'a>(
+pub(super) fn in_order<'a>(
     names: impl Iterator<Item = &'a str>,
     mut answers: BTreeMap<String, TopicResult>,
 ) -> Vec<TopicResult> {

@@ -178,10 +178,15 @@ impl Connection {
             let newest = theirs.max.min(ours.max).min(max);
             (newest >= theirs.min.max(ours.min)).then_some(newest)
         });
-        newest.flatten().ok_or_else(|| ClientError::UnsupportedApi {
+        newest.flatten().ok_or_else(|| self.lacks(api))
+    }
+
+    /// That the broker has no version of an API in which what is to be said can be said.
+    pub(super) fn lacks(&self, api: ApiKey) -> ClientError {
+        ClientError::UnsupportedApi {
             peer: self.peer(),
             api,
-        })
+        }
     }
 
     /// Sends a request and waits for its answer, within `request.timeout.ms`. Waits for a free

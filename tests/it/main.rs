@@ -56,6 +56,7 @@ mod retention;
 mod slow_readers;
 mod startup;
 mod stop;
+mod topic_commands;
 
 use std::time::{Duration, Instant};
 
