@@ -19,6 +19,7 @@ const LIMITS: ProduceLimits = ProduceLimits {
     produce_version: 13,
     max_message_bytes: 1_048_588,
     decompressed_size_max: DECOMPRESSED_SIZE_MAX,
+    compression: None,
     timestamp_type: TimestampType::CreateTime,
     timestamp_before_max_ms: i64::MAX,
     timestamp_after_max_ms: 3_600_000,

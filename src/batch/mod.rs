@@ -41,6 +41,7 @@ mod error;
 #[cfg(test)]
 mod golden;
 mod header;
+mod recompress;
 mod record;
 mod scan;
 mod validate;
@@ -57,4 +58,4 @@ pub use header::{
 };
 pub use record::{Header, Headers, Record, RecordIter};
 pub use scan::{BatchIter, CrcCheck, ScanEnd};
-pub use validate::{ProduceLimits, ValidatedBatch, validate_produce};
+pub use validate::{ProduceLimits, ValidatedBatch, faulty_records, validate_produce};

@@ -5,9 +5,11 @@
 use bytes::Bytes;
 
 use super::builder::rewrite_timestamps;
-use super::compression::{Codec, Decompressor};
+use super::compression::{Codec, Compression, Decompressor};
 use super::error::BatchError;
 use super::header::{BatchHeader, BatchView, HEAD_SIZE, Producer, TimestampType};
+use super::recompress::recompressed;
+use super::record::RecordIter;
 use super::walk::{RecordRules, RecordSummary, walk_records};
 use crate::types::{LeaderEpoch, Offset, Timestamp};
 
@@ -19,10 +21,12 @@ const ZSTD_PRODUCE_VERSION: i16 = 7;
 pub struct ProduceLimits {
     /// Version of the Produce request.
     pub produce_version: i16,
-    /// `max.message.bytes`: of the batch as it was sent.
+    /// `max.message.bytes`: of the batch as it was sent, and as it is stored.
     pub max_message_bytes: usize,
     /// [`super::DECOMPRESSED_SIZE_MAX`]: of its records, decompressed.
     pub decompressed_size_max: usize,
+    /// `compression.type` of the topic; `None`: as the producer has it.
+    pub compression: Option<Compression>,
     /// `message.timestamp.type`. LogAppendTime stamps the batch with `now`.
     pub timestamp_type: TimestampType,
     /// `message.timestamp.before.max.ms`.
@@ -45,6 +49,18 @@ pub struct ValidatedBatch {
 }
 
 impl ValidatedBatch {
+    pub(super) fn new(
+        header: BatchHeader,
+        bytes: Bytes,
+        max_timestamp_delta: i32,
+    ) -> ValidatedBatch {
+        ValidatedBatch {
+            header,
+            bytes,
+            max_timestamp_delta,
+        }
+    }
+
     /// The header with base offset 0; `max_timestamp` is the records' own, or the append time.
     pub fn header(&self) -> &BatchHeader {
         &self.header
@@ -98,7 +114,8 @@ impl ValidatedBatch {
 ///
 /// Reads every byte once for the CRC and the numbers of every record once, decompressing through a
 /// fixed window; allocates nothing for an uncompressed batch. Copies the batch only to rewrite its
-/// timestamps. What needs the topic's state (sequences, epochs, transactions) is not checked here.
+/// timestamps or to compress it anew. What needs the topic's state (sequences, epochs,
+/// transactions) is not checked here.
 pub fn validate_produce(
     records: &Bytes,
     limits: &ProduceLimits,
@@ -125,7 +142,11 @@ pub fn validate_produce(
     }
     batch.check_crc()?;
     check_header(batch.header())?;
-    let summary = check_records(&batch, codec, limits, decompressor)?;
+    let rules = rules(limits);
+    if let Some(target) = limits.compression.filter(|target| target.codec != codec) {
+        return recompressed(&batch, target, limits, &rules, decompressor);
+    }
+    let summary = check_records(&batch, codec, limits, &rules, decompressor)?;
     Ok(stamped(records, &batch, limits, summary))
 }
 
@@ -154,12 +175,7 @@ fn check_header(header: &BatchHeader) -> Result<(), BatchError> {
     Ok(())
 }
 
-fn check_records(
-    batch: &BatchView<'_>,
-    codec: Codec,
-    limits: &ProduceLimits,
-    decompressor: &mut Decompressor,
-) -> Result<RecordSummary, BatchError> {
+fn rules(limits: &ProduceLimits) -> RecordRules {
     let mut rules = RecordRules {
         timestamp_min: Timestamp::MIN,
         timestamp_max: Timestamp::MAX,
@@ -169,13 +185,66 @@ fn check_records(
         rules.timestamp_min = limits.now.saturating_sub(limits.timestamp_before_max_ms);
         rules.timestamp_max = limits.now.saturating_add(limits.timestamp_after_max_ms);
     }
+    rules
+}
+
+fn check_records(
+    batch: &BatchView<'_>,
+    codec: Codec,
+    limits: &ProduceLimits,
+    rules: &RecordRules,
+    decompressor: &mut Decompressor,
+) -> Result<RecordSummary, BatchError> {
     if codec == Codec::None {
-        return walk_records(&mut batch.payload(), batch.header(), &rules);
+        return walk_records(&mut batch.payload(), batch.header(), rules);
     }
     let size_max = limits.decompressed_size_max;
     decompressor.with_stream(codec, batch.payload(), size_max, |stream| {
-        walk_records(stream, batch.header(), &rules)
+        walk_records(stream, batch.header(), rules)
     })
+}
+
+/// Every record of a refused batch that breaks a rule of its topic (its key is missing, its
+/// timestamp is out of range), the first `count_max` of them; none when it was `refused` for
+/// something else.
+#[cold]
+pub fn faulty_records(
+    refused: &BatchError,
+    records: &Bytes,
+    limits: &ProduceLimits,
+    decompressor: &mut Decompressor,
+    count_max: usize,
+) -> Vec<BatchError> {
+    if !matches!(
+        refused,
+        BatchError::MissingKey(_) | BatchError::Timestamp { .. }
+    ) {
+        return Vec::new();
+    }
+    let all = BatchView::parse(records).and_then(|batch| {
+        let payload = decompressor.records(&batch, limits.decompressed_size_max)?;
+        let rules = rules(limits);
+        let faults = RecordIter::new(batch.header(), &payload).zip(0..);
+        let faults = faults.map_while(|(record, index)| Some((record.ok()?, index)));
+        let faults = faults.filter_map(|(record, index)| {
+            rules
+                .check(index, record.key.is_some(), record.timestamp)
+                .err()
+        });
+        Ok(faults.take(count_max).collect())
+    });
+    all.unwrap_or_else(|_| vec![*refused])
+}
+
+/// The largest timestamp that is stored, and the offset delta of the first record that has it.
+pub(super) fn stored_timestamps(
+    limits: &ProduceLimits,
+    summary: RecordSummary,
+) -> (Timestamp, i32) {
+    match limits.timestamp_type {
+        TimestampType::CreateTime => (summary.max_timestamp, summary.max_timestamp_delta),
+        TimestampType::LogAppendTime => (limits.now, 0),
+    }
 }
 
 /// The batch with the timestamps that are to be stored.
@@ -185,10 +254,7 @@ fn stamped(
     limits: &ProduceLimits,
     summary: RecordSummary,
 ) -> ValidatedBatch {
-    let (max_timestamp, max_timestamp_delta) = match limits.timestamp_type {
-        TimestampType::CreateTime => (summary.max_timestamp, summary.max_timestamp_delta),
-        TimestampType::LogAppendTime => (limits.now, 0),
-    };
+    let (max_timestamp, max_timestamp_delta) = stored_timestamps(limits, summary);
     let header = *batch.header();
     let is_as_sent =
         limits.timestamp_type == header.timestamp_type() && header.max_timestamp == max_timestamp;

@@ -49,6 +49,30 @@ pub(super) struct RecordRules {
     pub(super) needs_key: bool,
 }
 
+impl RecordRules {
+    #[inline(always)]
+    pub(super) fn check(
+        &self,
+        index: i32,
+        has_key: bool,
+        timestamp: Timestamp,
+    ) -> Result<(), BatchError> {
+        if self.needs_key && !has_key {
+            return Err(BatchError::MissingKey(index));
+        }
+        let in_range = (self.timestamp_min..=self.timestamp_max).contains(&timestamp);
+        if !in_range && timestamp != NO_TIMESTAMP {
+            return Err(BatchError::Timestamp {
+                index,
+                timestamp,
+                min: self.timestamp_min,
+                max: self.timestamp_max,
+            });
+        }
+        Ok(())
+    }
+}
+
 /// What the walk learnt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct RecordSummary {
@@ -78,19 +102,8 @@ pub(super) fn walk_records<S: RecordSource>(
             let fault = "offset deltas must count from 0";
             return Err(BatchError::Record { index, fault });
         }
-        if rules.needs_key && start.key_length < 0 {
-            return Err(BatchError::MissingKey(index));
-        }
         let timestamp = header.base_timestamp.wrapping_add(start.timestamp_delta);
-        let in_range = (rules.timestamp_min..=rules.timestamp_max).contains(&timestamp);
-        if !in_range && timestamp != NO_TIMESTAMP {
-            return Err(BatchError::Timestamp {
-                index,
-                timestamp,
-                min: rules.timestamp_min,
-                max: rules.timestamp_max,
-            });
-        }
+        rules.check(index, start.key_length >= 0, timestamp)?;
         if timestamp > summary.max_timestamp {
             summary.max_timestamp = timestamp;
             summary.max_timestamp_delta = index;

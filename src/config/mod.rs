@@ -38,5 +38,5 @@ pub use error::{ConfigError, ConfigErrors, InvalidTopicConfig, Place};
 pub use key::{Key, Kind, Scope, Support, Synonym, Valid};
 pub use listener::{HostPort, Listener};
 pub use settings::{Setting, Settings, Source};
-pub use topic::{AckClass, CleanupPolicy, TimestampType, TopicConfig};
+pub use topic::{AckClass, CleanupPolicy, StoredCompression, TimestampType, TopicConfig};
 pub use value::{Secret, Value};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::key::{Key, Kind, Scope, Support, Valid};
 use super::value::Value;
-use super::{AckClass, FetchPath, TimestampType};
+use super::{AckClass, FetchPath, StoredCompression, TimestampType};
 use super::{BrokerConfig, Settings, TopicConfig, kafka_names, properties, table};
 
 fn load(text: &str) -> Result<BrokerConfig, String> {
@@ -183,9 +183,30 @@ fn refusals_are_worded_as_kafka_words_them() {
 }
 
 #[test]
-fn what_is_not_built_is_refused_with_the_reason() {
-    let error = with_options(&["compression.type=gzip"]).unwrap_err();
-    assert!(error.contains("supports only producer so far"), "{error}");
+fn how_batches_are_stored_follows_type_and_level() {
+    let resolve = |pairs: &[(&str, &str)]| {
+        TopicConfig::resolve(&Settings::defaults(), &overrides(pairs)).unwrap()
+    };
+    for (name, expected) in [
+        ("producer", StoredCompression::Producer),
+        ("uncompressed", StoredCompression::Uncompressed),
+        ("gzip", StoredCompression::Gzip),
+        ("snappy", StoredCompression::Snappy),
+        ("lz4", StoredCompression::Lz4),
+        ("zstd", StoredCompression::Zstd),
+    ] {
+        let config = resolve(&[("compression.type", name)]);
+        assert_eq!(config.compression, expected, "{name}");
+        assert_eq!(config.compression_gzip_level, None);
+        assert_eq!(config.compression_zstd_level, 3);
+    }
+    let levels = [
+        ("compression.gzip.level", "9"),
+        ("compression.zstd.level", "-7"),
+    ];
+    let config = resolve(&levels);
+    assert_eq!(config.compression_gzip_level, Some(9));
+    assert_eq!(config.compression_zstd_level, -7);
     let error = with_options(&["compression.type=brotli"]).unwrap_err();
     assert!(
         error.contains("String must be one of: uncompressed, zstd"),

@@ -25,6 +25,18 @@ pub enum TimestampType {
     LogAppendTime,
 }
 
+/// How batches are stored (`compression.type`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum StoredCompression {
+    /// As the producer has compressed them.
+    Producer,
+    Uncompressed,
+    Gzip,
+    Snappy,
+    Lz4,
+    Zstd,
+}
+
 /// `cleanup.policy`; neither means that everything is kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct CleanupPolicy {
@@ -36,6 +48,10 @@ pub struct CleanupPolicy {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct TopicConfig {
     pub cleanup_policy: CleanupPolicy,
+    pub compression: StoredCompression,
+    /// 1 to 9; `None` is gzip's own default.
+    pub compression_gzip_level: Option<i32>,
+    pub compression_zstd_level: i32,
     pub file_delete_delay: Duration,
     /// `flush.before.ack`; see [`TopicConfig::ack_class`].
     pub flush_before_ack: bool,
@@ -114,6 +130,17 @@ impl TopicConfig {
                 compact: policy.iter().any(|word| word == "compact"),
                 delete: policy.iter().any(|word| word == "delete"),
             },
+            compression: match settings.text("compression.type") {
+                "uncompressed" => StoredCompression::Uncompressed,
+                "gzip" => StoredCompression::Gzip,
+                "snappy" => StoredCompression::Snappy,
+                "lz4" => StoredCompression::Lz4,
+                "zstd" => StoredCompression::Zstd,
+                _ => StoredCompression::Producer,
+            },
+            compression_gzip_level: Some(level(settings, "compression.gzip.level"))
+                .filter(|&level| level > 0),
+            compression_zstd_level: level(settings, "compression.zstd.level"),
             file_delete_delay: milliseconds(settings.number("file.delete.delay.ms")),
             flush_before_ack: settings.boolean("flush.before.ack"),
             flush_messages: settings.number("flush.messages").unsigned_abs(),
@@ -150,6 +177,10 @@ impl TopicConfig {
             AckClass::KillSafe
         }
     }
+}
+
+fn level(settings: &Settings, name: &str) -> i32 {
+    i32::try_from(settings.number(name)).expect("the table keeps levels small")
 }
 
 fn own_setting(key: &'static Key, text: &str) -> Result<Setting, InvalidTopicConfig> {

@@ -15,6 +15,7 @@ fn limits() -> ProduceLimits {
         produce_version: 13,
         max_message_bytes: 1_048_588,
         decompressed_size_max: DECOMPRESSED_SIZE_MAX,
+        compression: None,
         timestamp_type: TimestampType::CreateTime,
         timestamp_before_max_ms: i64::MAX,
         timestamp_after_max_ms: HOUR_MS,
@@ -215,6 +216,111 @@ fn max_message_bytes_is_of_the_whole_batch() {
             ..limits()
         };
         assert_eq!(code(&bytes, &limits), expected);
+    }
+}
+
+#[test]
+fn another_codec_changes_nothing_but_the_codec() {
+    for from in Codec::ALL {
+        for to in Codec::ALL {
+            let limits = ProduceLimits {
+                compression: Some(to.into()),
+                ..limits()
+            };
+            let sent = batch_of(from, &[NOW, NOW + 2, NOW + 1]);
+            let stored = validate(&sent, &limits).unwrap();
+            assert_eq!(stored.codec(), to);
+            assert_eq!(stored.max_timestamp(), NOW + 2);
+            assert_eq!(stored.max_timestamp_delta(), 1);
+            if from == to {
+                assert_eq!(stored.bytes(), &sent);
+            }
+            let batch = BatchView::parse(stored.bytes()).unwrap();
+            batch.check_crc().unwrap();
+            assert_eq!(batch.header(), stored.header());
+            let mut decompressor = Decompressor::new();
+            let before = BatchView::parse(&sent).unwrap();
+            let before = decompressor
+                .records(&before, DECOMPRESSED_SIZE_MAX)
+                .unwrap();
+            let before = before.into_owned();
+            let after = decompressor.records(&batch, DECOMPRESSED_SIZE_MAX).unwrap();
+            assert_eq!(before, after.into_owned(), "{from:?} to {to:?}");
+        }
+    }
+}
+
+#[test]
+fn rules_hold_where_a_batch_is_compressed_anew() {
+    let anew = ProduceLimits {
+        compression: Some(Codec::Zstd.into()),
+        ..limits()
+    };
+    let stamped = ProduceLimits {
+        timestamp_type: TimestampType::LogAppendTime,
+        ..anew
+    };
+    for from in [Codec::None, Codec::Gzip] {
+        let late = batch_of(from, &[NOW, NOW + HOUR_MS + 1]);
+        assert_eq!(code(&late, &anew), 32);
+        let stored = validate(&late, &stamped).unwrap();
+        assert_eq!(stored.max_timestamp(), NOW);
+        assert_eq!(
+            stored.header().timestamp_type(),
+            TimestampType::LogAppendTime
+        );
+        let sound = batch_of(from, &[NOW]);
+        let mut cut = sound.to_vec();
+        cut.truncate(sound.len() - 1);
+        assert_ne!(code(&cut, &anew), 0);
+    }
+    // 1,000 equal bytes are few with gzip and many without.
+    let options = BatchOptions {
+        compression: Codec::Gzip.into(),
+        ..BatchOptions::default()
+    };
+    let mut large = BatchBuilder::new(options, 0);
+    large.append(NOW, None, Some(&[7; 1000]), &[]);
+    let tight = ProduceLimits {
+        max_message_bytes: 900,
+        compression: Some(Codec::None.into()),
+        ..limits()
+    };
+    assert_eq!(code(&large.close(), &tight), 10);
+}
+
+#[test]
+fn all_records_that_break_a_rule_are_found() {
+    let limits = ProduceLimits {
+        is_compacted: true,
+        ..limits()
+    };
+    for codec in [Codec::None, Codec::Snappy] {
+        let options = BatchOptions {
+            compression: codec.into(),
+            ..BatchOptions::default()
+        };
+        let mut builder = BatchBuilder::new(options, 0);
+        builder.append(NOW, Some(b"k"), None, &[]);
+        builder.append(NOW, None, None, &[]);
+        builder.append(NOW + 2 * HOUR_MS, Some(b"k"), None, &[]);
+        builder.append(NOW, None, None, &[]);
+        let bytes = builder.close();
+        let mut decompressor = Decompressor::new();
+        let refused = validate_produce(&bytes, &limits, &mut decompressor).unwrap_err();
+        let find = |decompressor: &mut Decompressor, max| {
+            let faults = faulty_records(&refused, &bytes, &limits, decompressor, max);
+            let found = faults
+                .iter()
+                .map(|fault| (fault.record_index(), fault.error_code().code()));
+            found.collect::<Vec<_>>()
+        };
+        let all = [(Some(1), 87), (Some(2), 32), (Some(3), 87)];
+        assert_eq!(find(&mut decompressor, 10), all);
+        assert_eq!(find(&mut decompressor, 2), all[..2]);
+        let other = BatchError::Control;
+        let none = faulty_records(&other, &bytes, &limits, &mut decompressor, 10);
+        assert!(none.is_empty());
     }
 }
 

@@ -8,11 +8,6 @@ const NEVER: &str = "9223372036854775807";
 const TIMESTAMP_TYPES: Valid = Valid::OneOf(&["CreateTime", "LogAppendTime"]);
 const COMPRESSION_TYPES: Valid =
     Valid::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]);
-const PRODUCER_ONLY: Support = Support::Only(
-    &["producer"],
-    "batches are stored as the producer compressed them, not compressed again; set \
-     `compression.type` at the producer",
-);
 
 const SEGMENT_BYTES_DOC: &str = "A segment is rolled before it grows beyond this size.";
 const INDEX_INTERVAL_DOC: &str =
@@ -31,7 +26,8 @@ const TIMESTAMP_BEFORE_DOC: &str =
     "A record's CreateTime may be this much earlier than the broker's clock.";
 const TIMESTAMP_AFTER_DOC: &str =
     "A record's CreateTime may be this much later than the broker's clock.";
-const COMPRESSION_DOC: &str = "Compression of stored batches; `producer` keeps the producer's.";
+const COMPRESSION_DOC: &str = "Compression of stored batches; `producer` keeps the producer's, any \
+    other compresses batches with another codec anew.";
 
 pub(super) const KEYS: &[Key] = &[
     Key::broker("log.segment.bytes", Kind::Int)
@@ -178,7 +174,6 @@ pub(super) const KEYS: &[Key] = &[
     Key::broker("compression.type", Kind::String)
         .default("producer")
         .valid(COMPRESSION_TYPES)
-        .support(PRODUCER_ONLY)
         .doc(COMPRESSION_DOC),
     Key::topic(
         "compression.type",
@@ -187,23 +182,20 @@ pub(super) const KEYS: &[Key] = &[
     )
     .default("producer")
     .valid(COMPRESSION_TYPES)
-    .support(PRODUCER_ONLY)
     .doc(COMPRESSION_DOC),
     Key::topic("compression.gzip.level", Kind::Int, &[])
         .default("-1")
         .valid(Valid::Between(-1, 9))
-        .support(Support::Stored("compression by the broker"))
-        .doc("Level of gzip; -1 is its own default."),
+        .doc("Level of gzip where `compression.type` is gzip; -1 and 0 are its own default."),
     Key::topic("compression.lz4.level", Kind::Int, &[])
         .default("9")
         .valid(Valid::Between(1, 17))
-        .support(Support::Stored("compression by the broker"))
-        .doc("Level of lz4."),
+        .support(Support::Stored("lz4's slower levels: its fast one is used"))
+        .doc("Level of lz4 where `compression.type` is lz4."),
     Key::topic("compression.zstd.level", Kind::Int, &[])
         .default("3")
         .valid(Valid::Between(-131_072, 22))
-        .support(Support::Stored("compression by the broker"))
-        .doc("Level of zstd."),
+        .doc("Level of zstd where `compression.type` is zstd."),
     Key::broker("producer.id.expiration.ms", Kind::Int)
         .default("86400000")
         .valid(Valid::AtLeast(1))

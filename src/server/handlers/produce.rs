@@ -5,6 +5,10 @@
 //! `acks` asks. From v13 on topics are named by id (KIP-516). acks=0 has no answer: an error closes
 //! the connection, as the only way to tell the client.
 //!
+//! A batch whose codec is not what the topic's `compression.type` says is compressed anew, here
+//! too. Of records that are at fault each is named in the answer (KIP-467), the first
+//! [`RECORD_ERRORS_MAX`] of them.
+//!
 //! Left out: transactions (a transactional batch is refused with
 //! TRANSACTIONAL_ID_AUTHORIZATION_FAILED, as Kafka refuses one without a transactional id).
 
@@ -12,8 +16,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::batch::{BatchError, DECOMPRESSED_SIZE_MAX, ProduceLimits, validate_produce};
-use crate::config::TopicConfig;
+use crate::batch::{
+    BatchError, Codec, Compression, DECOMPRESSED_SIZE_MAX, ProduceLimits, faulty_records,
+    validate_produce,
+};
+use crate::config::{StoredCompression, TopicConfig};
 use crate::metrics::Stage;
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use crate::protocol::messages::produce_response::{
@@ -29,13 +36,16 @@ use crate::types::{ErrorCode, TopicIdPartition};
 /// From this version on topics are named by id.
 const TOPIC_ID_VERSION_MIN: i16 = 13;
 
+/// Records of a batch that an answer names.
+const RECORD_ERRORS_MAX: usize = 1000;
+
 const ACKS_NONE: i16 = 0;
 const ACKS_ALL: i16 = -1;
 
 /// What is known of one partition of the request after the first stage.
 enum Slot {
-    /// Answered already.
-    Done(ProduceOutcome),
+    /// Answered already, with the records that are at fault.
+    Done(ProduceOutcome, Vec<BatchIndexAndErrorMessage>),
     /// The next of the items that were sent to the owners.
     Sent,
 }
@@ -50,14 +60,14 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
         for partition in &mut topic.partition_data {
             let checked = match &view {
                 Ok(view) => check(&call, view, partition, request.acks),
-                Err(error) => Err(ProduceOutcome::failed(*error, None)),
+                Err(error) => Err(Refusal::of_request(*error)),
             };
             slots.push(match checked {
                 Ok(item) => {
                     items.push(item);
                     Slot::Sent
                 }
-                Err(outcome) => Slot::Done(outcome),
+                Err(refusal) => Slot::Done(refusal.outcome, refusal.record_errors),
             });
         }
     }
@@ -73,8 +83,8 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
         call.clock.set(clock);
         let mut sent = outcomes.into_iter();
         let outcomes = slots.into_iter().map(|slot| match slot {
-            Slot::Done(outcome) => outcome,
-            Slot::Sent => sent.next().expect("an outcome for each item"),
+            Slot::Done(outcome, record_errors) => (outcome, record_errors),
+            Slot::Sent => (sent.next().expect("an outcome for each item"), Vec::new()),
         });
         answer(&call, request, outcomes.collect())
     }))
@@ -98,31 +108,27 @@ fn check(
     view: &TopicView,
     partition: &mut PartitionProduceData,
     acks: i16,
-) -> Result<ProduceItem, ProduceOutcome> {
+) -> Result<ProduceItem, Refusal> {
     if !(ACKS_ALL..=1).contains(&acks) {
-        return Err(ProduceOutcome::failed(ErrorCode::InvalidRequiredAcks, None));
+        return Err(Refusal::of_request(ErrorCode::InvalidRequiredAcks));
     }
     if !view.has_partition(partition.index) {
-        return Err(ProduceOutcome::failed(
-            ErrorCode::UnknownTopicOrPartition,
-            None,
-        ));
+        return Err(Refusal::of_request(ErrorCode::UnknownTopicOrPartition));
     }
-    let refuse =
-        |error: &BatchError| ProduceOutcome::failed(error.error_code(), Some(error.to_string()));
     let records = partition.records.take().unwrap_or_default();
     let limits = limits(call, &view.config);
     let batch = call
         .node
         .shard
         .with_decompressor(|decompressor| validate_produce(&records, &limits, decompressor))
-        .map_err(|error| refuse(&error))?;
+        .map_err(|error| refuse(call, &records, &limits, &error))?;
     if batch.header().is_transactional() {
         let error = ErrorCode::TransactionalIdAuthorizationFailed;
-        return Err(ProduceOutcome::failed(
-            error,
-            Some("transactions are not built".to_owned()),
-        ));
+        let message = Some("transactions are not built".to_owned());
+        return Err(Refusal {
+            outcome: ProduceOutcome::failed(error, message),
+            record_errors: Vec::new(),
+        });
     }
     let partition = TopicIdPartition {
         topic_id: view.topic_id,
@@ -131,11 +137,52 @@ fn check(
     Ok(ProduceItem { partition, batch })
 }
 
+/// What a batch that is not stored is answered.
+struct Refusal {
+    outcome: ProduceOutcome,
+    record_errors: Vec<BatchIndexAndErrorMessage>,
+}
+
+impl Refusal {
+    fn of_request(error: ErrorCode) -> Refusal {
+        Refusal {
+            outcome: ProduceOutcome::failed(error, None),
+            record_errors: Vec::new(),
+        }
+    }
+}
+
+/// As Kafka's `RecordValidationException`: an error of records names each of them, and one
+/// timestamp among them makes it INVALID_TIMESTAMP.
+#[cold]
+fn refuse(call: &Call, records: &Bytes, limits: &ProduceLimits, error: &BatchError) -> Refusal {
+    let faults = call.node.shard.with_decompressor(|decompressor| {
+        faulty_records(error, records, limits, decompressor, RECORD_ERRORS_MAX)
+    });
+    let is_of_time = |fault: &BatchError| fault.error_code() == ErrorCode::InvalidTimestamp;
+    let worst = faults
+        .iter()
+        .find(|fault| is_of_time(fault))
+        .unwrap_or(error);
+    let record_errors = faults.iter().filter_map(|fault| {
+        let message = StrBytes::from_string(fault.to_string());
+        let named = BatchIndexAndErrorMessage::default()
+            .with_batch_index(fault.record_index()?)
+            .with_batch_index_error_message(Some(message));
+        Some(named)
+    });
+    Refusal {
+        outcome: ProduceOutcome::failed(worst.error_code(), Some(error.to_string())),
+        record_errors: record_errors.collect(),
+    }
+}
+
 fn limits(call: &Call, config: &TopicConfig) -> ProduceLimits {
     ProduceLimits {
         produce_version: call.header.api_version,
         max_message_bytes: config.max_message_bytes as usize,
         decompressed_size_max: DECOMPRESSED_SIZE_MAX,
+        compression: compression(config),
         timestamp_type: match config.message_timestamp_type {
             crate::config::TimestampType::CreateTime => crate::batch::TimestampType::CreateTime,
             crate::config::TimestampType::LogAppendTime => {
@@ -149,25 +196,40 @@ fn limits(call: &Call, config: &TopicConfig) -> ProduceLimits {
     }
 }
 
+fn compression(config: &TopicConfig) -> Option<Compression> {
+    let (codec, level) = match config.compression {
+        StoredCompression::Producer => return None,
+        StoredCompression::Uncompressed => (Codec::None, None),
+        StoredCompression::Gzip => (Codec::Gzip, config.compression_gzip_level),
+        StoredCompression::Snappy => (Codec::Snappy, None),
+        StoredCompression::Lz4 => (Codec::Lz4, None),
+        StoredCompression::Zstd => (Codec::Zstd, Some(config.compression_zstd_level)),
+    };
+    Some(Compression { codec, level })
+}
+
 fn answer(
     call: &Call,
     request: ProduceRequest,
-    outcomes: Vec<ProduceOutcome>,
+    outcomes: Vec<(ProduceOutcome, Vec<BatchIndexAndErrorMessage>)>,
 ) -> Result<Answer, CloseReason> {
-    for outcome in &outcomes {
+    for (outcome, _) in &outcomes {
         call.count_error(outcome.error);
     }
     if request.acks == ACKS_NONE {
-        return match outcomes.iter().find(|outcome| outcome.error.is_error()) {
-            Some(failed) => Err(CloseReason::UnacknowledgedProduce(failed.error.to_string())),
+        let mut failed = outcomes
+            .iter()
+            .filter(|(outcome, _)| outcome.error.is_error());
+        return match failed.next() {
+            Some((failed, _)) => Err(CloseReason::UnacknowledgedProduce(failed.error.to_string())),
             None => Ok(Answer::default()),
         };
     }
     let mut outcomes = outcomes.into_iter();
     let topics = request.topic_data.into_iter().map(|topic| {
         let partitions = topic.partition_data.iter().map(|partition| {
-            let outcome = outcomes.next().expect("an outcome for each partition");
-            partition_response(partition.index, outcome)
+            let (outcome, record_errors) = outcomes.next().expect("one for each partition");
+            partition_response(partition.index, outcome, record_errors)
         });
         TopicProduceResponse::default()
             .with_partition_responses(partitions.collect())
@@ -177,18 +239,12 @@ fn answer(
     call.encode(&ProduceResponse::default().with_responses(topics.collect()))
 }
 
-fn partition_response(index: i32, outcome: ProduceOutcome) -> PartitionProduceResponse {
+fn partition_response(
+    index: i32,
+    outcome: ProduceOutcome,
+    record_errors: Vec<BatchIndexAndErrorMessage>,
+) -> PartitionProduceResponse {
     let message = outcome.error_message.map(StrBytes::from_string);
-    let record_errors = match (&message, outcome.error) {
-        // Kafka names the batch's first record where a record is at fault.
-        (Some(text), ErrorCode::InvalidRecord | ErrorCode::InvalidTimestamp) => {
-            let of_first = BatchIndexAndErrorMessage::default()
-                .with_batch_index(0)
-                .with_batch_index_error_message(Some(text.clone()));
-            vec![of_first]
-        }
-        _ => Vec::new(),
-    };
     PartitionProduceResponse::default()
         .with_index(index)
         .with_error_code(outcome.error.code())
