@@ -15,6 +15,7 @@
 //! | 2 | [`protocol`] | API table, field layouts, length check, framing |
 //! | 2 | [`log_state`] | what a log knows without a disk: producers, epochs, index formats |
 //! | 3 | [`log`] | segments, appender, reader, indexes, recovery |
+//! | 3 | [`fetch_session`] | incremental fetch sessions, and who gets one |
 //! | 3 | [`metadata`] | metadata records, image, delta |
 //! | 3 | [`purgatory`] | delayed operations |
 //! | 3 | [`client`] | connection, producer, fetcher, admin calls |
@@ -32,6 +33,7 @@ pub mod cli;
 pub mod client;
 pub mod config;
 pub mod controller;
+pub mod fetch_session;
 pub mod http;
 pub mod inspect;
 pub mod io;

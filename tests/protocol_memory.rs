@@ -8,10 +8,10 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use ringlog::protocol::hostile::{Direction, Fill, sample};
 use ringlog::protocol::messages::{
-    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteTopicsRequest,
-    DescribeClusterRequest, DescribeLogDirsRequest, DescribeProducersRequest,
+    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest,
+    DeleteTopicsRequest, DescribeClusterRequest, DescribeLogDirsRequest, DescribeProducersRequest,
     DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest, ProduceRequest,
+    ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest, ProduceRequest,
 };
 use ringlog::protocol::{
     API_TABLE, ApiKey, ApiRow, CheckedBody, DECODED_SIZE_FLOOR, MalformedFrame, check_request,
@@ -88,7 +88,9 @@ fn decode(key: ApiKey, direction: Direction, body: CheckedBody) -> Result<(), Ma
         ApiKey::ApiVersions => decode_as!(ApiVersionsRequest),
         ApiKey::CreateTopics => decode_as!(CreateTopicsRequest),
         ApiKey::DeleteTopics => decode_as!(DeleteTopicsRequest),
+        ApiKey::DeleteRecords => decode_as!(DeleteRecordsRequest),
         ApiKey::InitProducerId => decode_as!(InitProducerIdRequest),
+        ApiKey::OffsetForLeaderEpoch => decode_as!(OffsetForLeaderEpochRequest),
         ApiKey::DescribeLogDirs => decode_as!(DescribeLogDirsRequest),
         ApiKey::CreatePartitions => decode_as!(CreatePartitionsRequest),
         ApiKey::DescribeCluster => decode_as!(DescribeClusterRequest),

@@ -1,5 +1,6 @@
 //! From a time to an offset.
 
+use std::ops::ControlFlow;
 use std::rc::Rc;
 
 use super::LogError;
@@ -9,7 +10,8 @@ use super::reader::{load_index, read_cold};
 use super::segment::{Segment, extension, segment_path};
 use super::segment_index::NO_TIMESTAMP;
 use crate::batch::{
-    BatchIter, BatchView, CrcCheck, DECOMPRESSED_SIZE_MAX, Decompressor, RecordIter,
+    BatchError, BatchIter, BatchView, CrcCheck, DECOMPRESSED_SIZE_MAX, Decompressor, Record,
+    RecordIter,
 };
 use crate::types::{Offset, Timestamp};
 
@@ -61,8 +63,17 @@ pub(super) async fn max_timestamp(log: &Rc<LogInner>) -> Result<Option<Timestamp
     log.check_open()?;
     let log_start_offset = log.state.borrow().log_start_offset;
     let mut latest = (NO_TIMESTAMP, -1);
+    let mut latest_of_first = None;
     for segment in segments(log) {
         if segment.end_offset.get() <= log_start_offset {
+            continue;
+        }
+        if segment.base_offset < log_start_offset {
+            // Its latest record may be before the log's start.
+            match latest_in_rest(log, &segment, log_start_offset).await {
+                Err(_) if segment.is_dropped.get() => {}
+                found => latest_of_first = found?,
+            }
             continue;
         }
         match segment_max_timestamp(log, &segment).await {
@@ -74,12 +85,47 @@ pub(super) async fn max_timestamp(log: &Rc<LogInner>) -> Result<Option<Timestamp
         }
     }
     let (timestamp, last_offset_of_batch) = latest;
-    if timestamp == NO_TIMESTAMP {
-        return Ok(None);
+    let is_in_first = |found: &TimestampOffset| found.timestamp >= timestamp;
+    if latest_of_first.as_ref().is_some_and(is_in_first) || timestamp == NO_TIMESTAMP {
+        return Ok(latest_of_first);
     }
     let end = log.state.borrow().log_end_offset;
     let is_latest = |record_time: Timestamp| record_time == timestamp;
     first_record(log, last_offset_of_batch, end, is_latest).await
+}
+
+/// The record with the largest timestamp of what a segment has from `start` on, the first of
+/// several. What the index says of the whole segment is right if that record is one of them;
+/// otherwise the batches from `start` on are looked through.
+async fn latest_in_rest(
+    log: &Rc<LogInner>,
+    segment: &Rc<Segment>,
+    start: Offset,
+) -> Result<Option<TimestampOffset>, LogError> {
+    let (timestamp, last_offset_of_batch) = segment_max_timestamp(log, segment).await?;
+    if timestamp == NO_TIMESTAMP {
+        return Ok(None);
+    }
+    if last_offset_of_batch >= start {
+        let end = last_offset_of_batch + 1;
+        let is_latest = |record_time: Timestamp| record_time == timestamp;
+        let found = first_record(log, last_offset_of_batch, end, is_latest).await?;
+        if found.is_some() {
+            return Ok(found);
+        }
+    }
+    let mut latest: Option<TimestampOffset> = None;
+    let end = segment.end_offset.get();
+    scan(log, start, end, |decompressor, batch, log_start_offset| {
+        let known = latest.map_or(NO_TIMESTAMP, |found| found.timestamp);
+        if batch.max_timestamp > known {
+            let found = latest_of_batch(decompressor, batch, log_start_offset)?;
+            latest = found.filter(|found| found.timestamp > known).or(latest);
+        }
+        Ok(ControlFlow::Continue(()))
+    })
+    .await?;
+    Ok(latest)
 }
 
 fn segments(log: &LogInner) -> Vec<Rc<Segment>> {
@@ -113,6 +159,33 @@ async fn first_record(
     end: Offset,
     is_wanted: impl Fn(Timestamp) -> bool,
 ) -> Result<Option<TimestampOffset>, LogError> {
+    let mut first = None;
+    scan(log, start, end, |decompressor, batch, log_start_offset| {
+        if !is_possible(batch, &is_wanted) {
+            return Ok(ControlFlow::Continue(()));
+        }
+        first = search_batch(decompressor, batch, log_start_offset, &is_wanted)?;
+        Ok(match first {
+            Some(_) => ControlFlow::Break(()),
+            None => ControlFlow::Continue(()),
+        })
+    })
+    .await?;
+    Ok(first)
+}
+
+/// Shows the batches from the one that contains `start` up to `end`, with the log's start at that
+/// time, until `visit` breaks.
+async fn scan(
+    log: &Rc<LogInner>,
+    start: Offset,
+    end: Offset,
+    mut visit: impl FnMut(
+        &mut Decompressor,
+        &BatchView<'_>,
+        Offset,
+    ) -> Result<ControlFlow<()>, BatchError>,
+) -> Result<(), LogError> {
     let mut decompressor = Decompressor::new();
     let mut offset = start;
     while offset < end {
@@ -133,17 +206,13 @@ async fn first_record(
             read => read?,
         };
         if read.size == 0 {
-            return Ok(None);
+            return Ok(());
         }
         let bytes = read.pieces.concat();
         for batch in BatchIter::new(&bytes, CrcCheck::Skip) {
-            if !is_possible(&batch, &is_wanted) {
-                continue;
-            }
-            let found = search_batch(&mut decompressor, &batch, log_start_offset, &is_wanted);
-            match found {
-                Ok(Some(found)) => return Ok(Some(found)),
-                Ok(None) => {}
+            match visit(&mut decompressor, &batch, log_start_offset) {
+                Ok(ControlFlow::Continue(())) => {}
+                Ok(ControlFlow::Break(())) => return Ok(()),
                 Err(fault) => {
                     let segment = log.core.borrow().segment_of(batch.base_offset);
                     let base_offset = segment.map_or(0, |segment| segment.base_offset);
@@ -156,7 +225,7 @@ async fn first_record(
         offset = read.next_offset;
         log.reactor.yield_now().await;
     }
-    Ok(None)
+    Ok(())
 }
 
 /// Whether the batch may have such a record: its largest timestamp is that of one of its records.
@@ -169,17 +238,39 @@ fn search_batch(
     batch: &BatchView<'_>,
     log_start_offset: Offset,
     is_wanted: impl Fn(Timestamp) -> bool,
-) -> Result<Option<TimestampOffset>, crate::batch::BatchError> {
+) -> Result<Option<TimestampOffset>, BatchError> {
     let records = decompressor.records(batch, DECOMPRESSED_SIZE_MAX)?;
     for record in RecordIter::new(batch.header(), &records) {
         let record = record?;
         if record.offset >= log_start_offset && is_wanted(record.timestamp) {
-            return Ok(Some(TimestampOffset {
-                timestamp: record.timestamp,
-                offset: record.offset,
-                leader_epoch: batch.partition_leader_epoch,
-            }));
+            return Ok(Some(found(batch, &record)));
         }
     }
     Ok(None)
+}
+
+/// The record with the largest timestamp, the first of several; none of them has none.
+fn latest_of_batch(
+    decompressor: &mut Decompressor,
+    batch: &BatchView<'_>,
+    log_start_offset: Offset,
+) -> Result<Option<TimestampOffset>, BatchError> {
+    let records = decompressor.records(batch, DECOMPRESSED_SIZE_MAX)?;
+    let mut latest: Option<TimestampOffset> = None;
+    for record in RecordIter::new(batch.header(), &records) {
+        let record = record?;
+        let known = latest.map_or(NO_TIMESTAMP, |found| found.timestamp);
+        if record.offset >= log_start_offset && record.timestamp > known {
+            latest = Some(found(batch, &record));
+        }
+    }
+    Ok(latest)
+}
+
+fn found(batch: &BatchView<'_>, record: &Record<'_>) -> TimestampOffset {
+    TimestampOffset {
+        timestamp: record.timestamp,
+        offset: record.offset,
+        leader_epoch: batch.partition_leader_epoch,
+    }
 }

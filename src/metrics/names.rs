@@ -61,6 +61,7 @@ metrics! {
         FetchedBytesDirect, "fetched_direct_bytes", Bytes, "Bytes served from O_DIRECT reads.";
         FetchWakeups, "fetch_wakeups", Count, "Parked fetches that read again.";
         FetchesExpired, "fetches_expired", Count, "Parked fetches answered by their max wait.";
+        FetchSessionEvictions, "fetch_session_evictions", Count, "Fetch sessions that had to go.";
         ProducesExpired, "produces_expired", Count, "Batches whose producer waited in vain.";
         DiskWrites, "disk_writes", Count, "Writes submitted to log files.";
         DiskWrittenBytes, "disk_written_bytes", Bytes, "Bytes of those writes, padding included.";
@@ -90,6 +91,8 @@ metrics! {
         UnflushedBytes, "unflushed_bytes", Bytes, "Bytes written and not flushed.";
         ParkedProduces, "parked_produces", Count, "Produces that wait for the high watermark.";
         ParkedFetches, "parked_fetches", Count, "Fetches that wait for records.";
+        FetchSessions, "fetch_sessions", Count, "Incremental fetch sessions.";
+        FetchSessionPartitions, "fetch_session_partitions", Count, "Partitions of those sessions.";
         CommitDepth, "commit_depth", Count, "Commits and tail reads in flight at the disk.";
         BackgroundDepthBytes, "background_depth_bytes", Bytes, "Background bytes at the disk.";
         BackgroundWaiting, "background_waiting", Count, "Background work that waits for the disk.";

@@ -17,6 +17,7 @@
 //!   the epoch is written into each batch: the cache can be rebuilt from the log (KAFKA-16541).
 //! - The high watermark never goes back, also when a topic changes from class K to P.
 
+mod delete_records;
 mod event;
 mod isr;
 mod leader;

@@ -15,7 +15,9 @@ pub enum ApiKey {
     ApiVersions = 18,
     CreateTopics = 19,
     DeleteTopics = 20,
+    DeleteRecords = 21,
     InitProducerId = 22,
+    OffsetForLeaderEpoch = 23,
     DescribeLogDirs = 35,
     CreatePartitions = 37,
     DescribeCluster = 60,
@@ -105,7 +107,7 @@ impl ApiRow {
 use OrderingClass::{OnDispatch, OnReply};
 
 /// In ascending order of keys, as ApiVersions lists them.
-pub static API_TABLE: [ApiRow; 14] = [
+pub static API_TABLE: [ApiRow; 16] = [
     ApiRow {
         key: ApiKey::Produce,
         name: "Produce",
@@ -189,6 +191,17 @@ pub static API_TABLE: [ApiRow; 14] = [
         response: &layout::DELETE_TOPICS_RESPONSE,
     },
     ApiRow {
+        key: ApiKey::DeleteRecords,
+        name: "DeleteRecords",
+        advertised: Versions::new(0, 2),
+        decoded: Versions::new(0, 2),
+        flexible_from: 2,
+        // A read behind it must find the new start.
+        ordering: OnReply,
+        request: &layout::DELETE_RECORDS_REQUEST,
+        response: &layout::DELETE_RECORDS_RESPONSE,
+    },
+    ApiRow {
         key: ApiKey::InitProducerId,
         name: "InitProducerId",
         advertised: Versions::new(0, 5),
@@ -197,6 +210,16 @@ pub static API_TABLE: [ApiRow; 14] = [
         ordering: OnReply,
         request: &layout::INIT_PRODUCER_ID_REQUEST,
         response: &layout::INIT_PRODUCER_ID_RESPONSE,
+    },
+    ApiRow {
+        key: ApiKey::OffsetForLeaderEpoch,
+        name: "OffsetForLeaderEpoch",
+        advertised: Versions::new(2, 4),
+        decoded: Versions::new(2, 4),
+        flexible_from: 4,
+        ordering: OnDispatch,
+        request: &layout::OFFSET_FOR_LEADER_EPOCH_REQUEST,
+        response: &layout::OFFSET_FOR_LEADER_EPOCH_RESPONSE,
     },
     ApiRow {
         key: ApiKey::DescribeLogDirs,

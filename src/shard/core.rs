@@ -18,11 +18,14 @@ use super::replica::Replica;
 use super::watchers::Watchers;
 use crate::batch::Decompressor;
 use crate::config::{BrokerConfig, TopicConfig};
+use crate::fetch_session::SessionCache;
 use crate::io::{Notify, OneshotSender, Reactor};
 use crate::log::{BrokenRule, Landmarks, TailBudget};
 use crate::metadata::MetadataImage;
 use crate::metrics::ShardMetrics;
-use crate::types::{ErrorCode, ProducerId, ShardId, TopicId, TopicIdPartition};
+use crate::types::{
+    ErrorCode, LeaderEpoch, NodeId, ProducerId, ShardId, TopicId, TopicIdPartition,
+};
 
 /// One core's part of the broker. Cheap to clone, stays on its shard.
 #[derive(Clone)]
@@ -58,6 +61,10 @@ pub(super) struct Core {
     /// Fetches of this shard that wait.
     pub(super) fetch_waits: RefCell<BTreeMap<u64, Rc<Woken>>>,
     pub(super) next_fetch: Cell<u64>,
+    /// Of the connections of this shard.
+    pub(super) fetch_sessions: RefCell<SessionCache>,
+    /// A client has deleted records since the last round of retention.
+    pub(super) has_moved_starts: Cell<bool>,
     pub(super) next_ticket: Cell<u64>,
     pub(super) producer_ids: RefCell<std::ops::Range<ProducerId>>,
     pub(super) decompressor: RefCell<Decompressor>,
@@ -112,7 +119,6 @@ impl Shard {
                 topic_configs: RefCell::new(BTreeMap::new()),
                 directories: RefCell::default(),
                 tail_budget: TailBudget::new(plan.config.shard_tail_cache_bytes),
-                config: plan.config,
                 missing: RefCell::default(),
                 replicas: RefCell::new(BTreeMap::new()),
                 offline: RefCell::new(BTreeSet::new()),
@@ -121,6 +127,12 @@ impl Shard {
                 watchers: RefCell::new(Watchers::default()),
                 fetch_waits: RefCell::new(BTreeMap::new()),
                 next_fetch: Cell::new(0),
+                fetch_sessions: RefCell::new(SessionCache::of_shard(
+                    plan.config.max_incremental_fetch_session_cache_slots,
+                    reactor.shard().index(),
+                    reactor.shard_count(),
+                )),
+                has_moved_starts: Cell::new(false),
                 next_ticket: Cell::new(0),
                 producer_ids: RefCell::new(0..0),
                 decompressor: RefCell::new(Decompressor::new()),
@@ -132,6 +144,7 @@ impl Shard {
                 failure: RefCell::new(None),
                 has_ended: Cell::new(false),
                 lifecycle: Notify::new(),
+                config: plan.config,
             }),
         };
         let core = Rc::clone(&shard.core);
@@ -168,6 +181,13 @@ impl Shard {
 
     pub fn has_partition(&self, partition: TopicIdPartition) -> bool {
         self.core.image.borrow().partition(partition).is_some()
+    }
+
+    /// Who leads a partition, and under which epoch.
+    pub fn leader_of(&self, partition: TopicIdPartition) -> Option<(NodeId, LeaderEpoch)> {
+        let image = self.core.image.borrow();
+        let partition = image.partition(partition)?;
+        Some((partition.leader, partition.leader_epoch))
     }
 
     /// Epoch of the finalized features: grows with each broker registration, as does the log that
@@ -300,10 +320,13 @@ pub(super) fn handle(core: &Rc<Core>, to: ReplyTo, from: ShardId, request: Reque
         } => {
             super::fetch::start(core, to, items, limits, watch.map(|fetch| (from, fetch)));
         }
+        Request::GiveFetchSession { id } => super::fetch_sessions::give(core, to, id),
         Request::ReadRanges { items } => super::ranges::start(core, to, items),
         Request::ListOffsets { items } => super::list_offsets::start(core, to, items),
         Request::LogSizes { asked } => super::describe::log_sizes(core, to, asked.as_deref()),
         Request::Producers { partitions } => super::describe::producers(core, to, &partitions),
+        Request::DeleteRecords { items } => super::delete_records::start(core, to, items),
+        Request::EpochEnds { items } => super::leader_epochs::start(core, to, items),
         Request::Controller(request) => super::controller_log::enqueue(core, to, request),
         other => super::lifecycle::start(core, to, other),
     }

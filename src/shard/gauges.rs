@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::core::{Core, Shard};
-use crate::metrics::{Gauge, ShardMetrics};
+use crate::metrics::{Counter, Gauge, ShardMetrics};
 
 /// Sets gauges of what the shard's server part owns.
 pub(super) type Probe = Rc<dyn Fn(&ShardMetrics)>;
@@ -41,6 +41,17 @@ impl Core {
         metrics.set(Gauge::TailCacheBytes, gauge(tail_bytes));
         metrics.set(Gauge::ParkedProduces, gauge(parked_produces));
         metrics.set(Gauge::ParkedFetches, gauge(self.fetch_waits.borrow().len()));
+        let mut sessions = self.fetch_sessions.borrow_mut();
+        metrics.add(Counter::FetchSessionEvictions, sessions.take_evictions());
+        for (gauge_of, value) in [
+            (Gauge::FetchSessions, gauge(sessions.session_count())),
+            (
+                Gauge::FetchSessionPartitions,
+                gauge(sessions.partition_count()),
+            ),
+        ] {
+            metrics.set(gauge_of, value);
+        }
         if let Some(probe) = &*self.probe.borrow() {
             probe(metrics);
         }

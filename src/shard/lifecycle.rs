@@ -398,6 +398,9 @@ pub(super) fn start(core: &Rc<Core>, to: ReplyTo, request: Request) {
             | Request::ListOffsets { .. }
             | Request::LogSizes { .. }
             | Request::Producers { .. }
+            | Request::GiveFetchSession { .. }
+            | Request::DeleteRecords { .. }
+            | Request::EpochEnds { .. }
             | Request::Controller(_) => panic!("a request that is served elsewhere"),
         };
         serving.answer(to, reply);

@@ -1,14 +1,13 @@
 //! Offsets by time, on the shard that owns the partitions.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::rc::Rc;
 
 use super::core::{Core, ReplyTo, Shard};
 use super::message::{ListOffsetsItem, ListedOffset, Reply, Request};
 use crate::log::LogError;
-use crate::partition::{Isolation, OffsetAnswer};
-use crate::types::{ErrorCode, ShardId};
+use crate::partition::OffsetAnswer;
+use crate::types::ErrorCode;
 
 impl Shard {
     /// One answer an item, in their order. `None` when the broker stops.
@@ -16,32 +15,15 @@ impl Shard {
         &self,
         items: Vec<ListOffsetsItem>,
     ) -> impl Future<Output = Option<Vec<ListedOffset>>> + use<> {
-        let count = items.len();
-        let mut by_owner: BTreeMap<ShardId, (Vec<usize>, Vec<ListOffsetsItem>)> = BTreeMap::new();
-        for (index, item) in items.into_iter().enumerate() {
-            let (indexes, items) = by_owner.entry(self.core.owner(item.partition)).or_default();
-            indexes.push(index);
-            items.push(item);
-        }
-        let mut asked = Vec::with_capacity(by_owner.len());
-        for (owner, (indexes, items)) in by_owner {
-            asked.push((
-                indexes,
-                self.core.ask(owner, Request::ListOffsets { items }),
-            ));
-        }
-        async move {
-            let mut listed = vec![ListedOffset::failed(ErrorCode::UnknownServerError); count];
-            for (indexes, reply) in asked {
-                let Some(Reply::ListOffsets(offsets)) = reply.await else {
-                    return None;
-                };
-                for (index, offset) in indexes.into_iter().zip(offsets) {
-                    listed[index] = offset;
-                }
-            }
-            Some(listed)
-        }
+        self.core.ask_owners(
+            items,
+            |item| item.partition,
+            |items| Request::ListOffsets { items },
+            |reply| match reply {
+                Reply::ListOffsets(listed) => Some(listed),
+                _ => None,
+            },
+        )
     }
 }
 
@@ -67,7 +49,7 @@ async fn list_one(core: &Core, item: &ListOffsetsItem) -> Result<ListedOffset, E
     let answer = {
         let leader = replica.leader();
         leader.check_serving(item.current_leader_epoch)?;
-        leader.list_offset(item.spec, Isolation::ReadUncommitted, &log.state())?
+        leader.list_offset(item.spec, item.isolation, &log.state())?
     };
     let fail = |error: LogError| {
         tracing::warn!(partition = %log.partition(), %error, "an offset could not be looked up");

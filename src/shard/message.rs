@@ -10,15 +10,17 @@ use bytes::Bytes;
 use super::describe::{LogSize, Producers};
 use super::directories::DirectoryPlan;
 use super::error::ShardError;
+use super::leader_epochs::EpochEnd;
 use super::lifecycle::ServerStart;
 use super::replica::ProduceOutcome;
 use crate::batch::ValidatedBatch;
 use crate::controller::{ControllerReply, ControllerRequest};
+use crate::fetch_session::FetchSession;
 use crate::io::{Accepted, OneshotSender};
 use crate::log::CheckpointEntry;
 use crate::metadata::{MetadataDelta, MetadataImage};
 use crate::metrics::{Snapshot, StageClock};
-use crate::partition::OffsetSpec;
+use crate::partition::{Isolation, OffsetSpec};
 use crate::types::{ErrorCode, LeaderEpoch, NodeId, Offset, ShardId, Timestamp, TopicIdPartition};
 
 /// Between two shards, FIFO.
@@ -60,6 +62,10 @@ pub(super) enum Request {
         limits: FetchLimits,
         watch: Option<u64>,
     },
+    /// The shard that has this fetch session gives it away.
+    GiveFetchSession {
+        id: i32,
+    },
     ReadRanges {
         items: Vec<RangeItem>,
     },
@@ -72,6 +78,12 @@ pub(super) enum Request {
     },
     Producers {
         partitions: Vec<TopicIdPartition>,
+    },
+    DeleteRecords {
+        items: Vec<DeleteRecordsItem>,
+    },
+    EpochEnds {
+        items: Vec<EpochEndItem>,
     },
     Controller(ControllerRequest),
     OpenLogs {
@@ -99,10 +111,14 @@ pub(super) enum Request {
 pub(super) enum Reply {
     Produce(Vec<ProduceOutcome>, StageClock),
     Fetch(Vec<FetchOutcome>),
+    FetchSession(Option<Box<FetchSession>>),
     Ranges(Vec<Result<RangeRead, ErrorCode>>),
     ListOffsets(Vec<ListedOffset>),
     LogSizes(Vec<LogSize>),
     Producers(Vec<Producers>),
+    /// Where each log starts now.
+    RecordsDeleted(Vec<Result<Offset, ErrorCode>>),
+    EpochEnds(Vec<Result<EpochEnd, ErrorCode>>),
     Controller(Result<ControllerReply, ErrorCode>),
     /// How many partitions the shard owns.
     Opened(Result<usize, ShardError>),
@@ -260,6 +276,8 @@ pub struct ListOffsetsItem {
     pub partition: TopicIdPartition,
     pub current_leader_epoch: LeaderEpoch,
     pub spec: OffsetSpec,
+    /// How far the log is looked at.
+    pub isolation: Isolation,
 }
 
 /// The answer: -1 for what there is not.
@@ -286,6 +304,23 @@ impl ListedOffset {
             ..ListedOffset::NONE
         }
     }
+}
+
+/// What lies before an offset of one partition is to be deleted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct DeleteRecordsItem {
+    pub partition: TopicIdPartition,
+    /// -1: the high watermark.
+    pub before_offset: Offset,
+}
+
+/// Where did a leader epoch of one partition end?
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EpochEndItem {
+    pub partition: TopicIdPartition,
+    /// -1: the client does not know.
+    pub current_leader_epoch: LeaderEpoch,
+    pub leader_epoch: LeaderEpoch,
 }
 
 /// Which shard of this node owns a partition.

@@ -15,17 +15,21 @@
 
 mod controller_log;
 mod core;
+mod delete_records;
 mod describe;
 mod directories;
 mod directory_format;
 mod error;
 mod fetch;
+mod fetch_sessions;
 mod gauges;
 mod image;
+mod leader_epochs;
 mod lifecycle;
 mod list_offsets;
 mod message;
 mod metadata_log;
+mod owners;
 mod peers;
 mod plan;
 mod produce;
@@ -42,10 +46,11 @@ pub use describe::{DescribedLogDir, LogSize};
 pub use directories::LogDirState;
 pub use error::ShardError;
 pub use fetch::FetchWait;
+pub use leader_epochs::EpochEnd;
 pub use lifecycle::{Formatted, Opened, ServerStart};
 pub use message::{
-    FetchItem, FetchLimits, FetchOutcome, Incoming, ListOffsetsItem, ListedOffset, ProduceItem,
-    RangeItem, RangeRead, RecordsRange, ServerEvent,
+    DeleteRecordsItem, EpochEndItem, FetchItem, FetchLimits, FetchOutcome, Incoming,
+    ListOffsetsItem, ListedOffset, ProduceItem, RangeItem, RangeRead, RecordsRange, ServerEvent,
 };
 pub use plan::ShardPlan;
 pub use replica::ProduceOutcome;

@@ -10,7 +10,7 @@ use super::produce::ProduceCall;
 use crate::batch::{Producer, TimestampType, ValidatedBatch};
 use crate::config::TopicConfig;
 use crate::log::{AppendPlan, BatchToAppend, Log, LogProgress};
-use crate::log_state::ProducerBatch;
+use crate::log_state::{LogState, ProducerBatch};
 use crate::metadata::PartitionImage;
 use crate::metrics::Counter;
 use crate::partition::{
@@ -241,38 +241,41 @@ impl Replica {
             rest: None,
             is_from_disk: false,
         };
-        if let Some(diverging) = self.divergence(item, &state) {
+        let diverging_epoch = match divergence(item, &state) {
+            Ok(diverging_epoch) => diverging_epoch,
+            Err(error) => return FetchOutcome::failed(error),
+        };
+        if diverging_epoch.is_some() {
             return FetchOutcome {
-                diverging_epoch: Some(diverging),
+                diverging_epoch,
                 ..bounds
             };
         }
         let checked = leader.check_fetch(item.fetch_offset, Isolation::ReadUncommitted, &state);
         match checked {
             Ok(_) => bounds,
-            // Kafka leaves the high watermark out of an error's answer.
-            Err(error) => FetchOutcome {
-                log_start_offset: -1,
-                ..FetchOutcome::failed(error)
-            },
+            // Kafka leaves the offsets out of an error's answer.
+            Err(error) => FetchOutcome::failed(error),
         }
     }
+}
 
-    /// Where the reader's log parts from ours, if it does (KIP-595).
-    fn divergence(
-        &self,
-        item: &FetchItem,
-        state: &crate::log_state::LogState,
-    ) -> Option<DivergingEpoch> {
-        if item.last_fetched_epoch < 0 {
-            return None;
-        }
-        let (epoch, end_offset) = state
-            .epochs
-            .end_offset_for(item.last_fetched_epoch, state.log_end_offset)?;
-        let diverges = epoch < item.last_fetched_epoch || end_offset < item.fetch_offset;
-        diverges.then_some(DivergingEpoch { epoch, end_offset })
+/// Where the reader's log parts from ours, if it does (KIP-595), as Kafka's
+/// `Partition.readRecords`: `OFFSET_OUT_OF_RANGE` where the log does not know of the reader's
+/// epoch, and below the log's start in any case.
+fn divergence(item: &FetchItem, state: &LogState) -> Result<Option<DivergingEpoch>, ErrorCode> {
+    if item.last_fetched_epoch < 0 {
+        return Ok(None);
     }
+    let end = state
+        .epochs
+        .end_offset_for(item.last_fetched_epoch, state.log_end_offset);
+    let (epoch, end_offset) = end.ok_or(ErrorCode::OffsetOutOfRange)?;
+    if item.fetch_offset < state.log_start_offset {
+        return Err(ErrorCode::OffsetOutOfRange);
+    }
+    let diverges = epoch < item.last_fetched_epoch || end_offset < item.fetch_offset;
+    Ok(diverges.then_some(DivergingEpoch { epoch, end_offset }))
 }
 
 /// Whether a step that was given a batch has taken it without appending it.

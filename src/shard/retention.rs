@@ -41,9 +41,10 @@ async fn round(core: &Rc<Core>) -> bool {
     true
 }
 
-/// Moves the starts of this shard's logs, one after the other; how many have moved.
+/// Moves the starts of this shard's logs, one after the other; how many have moved, those that a
+/// client moved since the last round among them.
 pub(super) async fn apply(core: &Core) -> usize {
-    let mut moved_count = 0;
+    let mut moved_count = usize::from(core.has_moved_starts.take());
     for replica in replicas(core) {
         let high_watermark = replica.leader().high_watermark();
         let now = core.reactor.wall_clock();

@@ -132,34 +132,6 @@ fn leaders_of_other_epochs_are_told_apart() {
 }
 
 #[test]
-fn sessions_that_were_never_given_out_are_unknown() {
-    let broker = TestBroker::start(&[]);
-    let mut wire = broker.connect();
-    let topic = create(&mut wire, "t", 1, &[]);
-    produce(&mut wire, &topic, 0, &batch(&["a"]));
-    for version in 7..=FETCH_VERSION {
-        let request = fetch_request(version, &topic, &[(0, 0)], FetchOptions::default());
-        for (id, epoch, expected) in [
-            (0, -1, ErrorCode::None),
-            (0, 0, ErrorCode::None),
-            (4711, 1, ErrorCode::FetchSessionIdNotFound),
-            (4711, 0, ErrorCode::FetchSessionIdNotFound),
-            (0, 5, ErrorCode::InvalidFetchSessionEpoch),
-        ] {
-            let mut request = request.clone();
-            (request.session_id, request.session_epoch) = (id, epoch);
-            let response = wire.call(version, &request);
-            assert_eq!(
-                response.error_code,
-                code(expected),
-                "session {id} epoch {epoch}"
-            );
-            assert_eq!(response.responses.is_empty(), expected.is_error());
-        }
-    }
-}
-
-#[test]
 fn a_first_batch_larger_than_every_limit_is_returned_whole() {
     let broker = TestBroker::start(&[]);
     let mut wire = broker.connect();

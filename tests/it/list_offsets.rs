@@ -9,7 +9,7 @@ use ringlog::types::ErrorCode;
 use crate::broker::TestBroker;
 use crate::records::{batch, now, timed};
 use crate::topics::{
-    EARLIEST, LATEST, LIST_OFFSETS_VERSION, Topic, code, create, list_offset_in, produce,
+    CONSUMER, EARLIEST, LATEST, LIST_OFFSETS_VERSION, Topic, code, create, list_offset_in, produce,
     topic_name, versions,
 };
 use crate::wire::Wire;
@@ -145,6 +145,76 @@ fn times_are_found_in_every_segment() {
     }
     let last = ((count - 1) * 2500, start + (count - 1) * 10);
     assert_eq!(ask(&mut wire, &topic, MAX_TIMESTAMP), last);
+}
+
+#[test]
+fn a_partition_that_is_named_twice_is_refused_each_time() {
+    let broker = TestBroker::start(&[]);
+    let mut wire = broker.connect();
+    create(&mut wire, "t", 2, &[]);
+    let ask = |partition: i32, timestamp: i64| {
+        ListOffsetsPartition::default()
+            .with_partition_index(partition)
+            .with_timestamp(timestamp)
+    };
+    // What is wrong with them otherwise does not matter.
+    let partitions = vec![
+        ask(0, LATEST),
+        ask(1, LATEST),
+        ask(0, -99),
+        ask(7, 0),
+        ask(7, 0),
+    ];
+    let topic = ListOffsetsTopic::default()
+        .with_name(topic_name("t"))
+        .with_partitions(partitions);
+    let request = ListOffsetsRequest::default()
+        .with_replica_id(CONSUMER)
+        .with_topics(vec![topic]);
+    let refused = code(ErrorCode::InvalidRequest);
+    for version in versions(ApiKey::ListOffsets) {
+        let response = wire.call(version, &request);
+        let answers = response.topics[0].partitions.iter();
+        let answers: Vec<_> = answers.map(|a| (a.error_code, a.offset)).collect();
+        let expected = [
+            (refused, -1),
+            (0, 0),
+            (refused, -1),
+            (refused, -1),
+            (refused, -1),
+        ];
+        assert_eq!(answers, expected, "version {version}");
+    }
+}
+
+#[test]
+fn readers_of_every_isolation_find_the_same_end() {
+    let broker = TestBroker::start(&[]);
+    let mut wire = broker.connect();
+    let topic = create(&mut wire, "t", 1, &[]);
+    let time = now() - 1000;
+    produce(&mut wire, &topic, 0, &timed(&[time, time + 1], Codec::None));
+    // Uncommitted, committed; and whoever comes with a replica id sees all of the log.
+    for (replica_id, isolation_level) in [(-1, 0), (-1, 1), (-2, 0), (7, 0)] {
+        for (timestamp, offset) in [
+            (LATEST, 2),
+            (EARLIEST, 0),
+            (MAX_TIMESTAMP, 1),
+            (time + 1, 1),
+        ] {
+            let partition = ListOffsetsPartition::default().with_timestamp(timestamp);
+            let topic = ListOffsetsTopic::default()
+                .with_name(topic_name("t"))
+                .with_partitions(vec![partition]);
+            let request = ListOffsetsRequest::default()
+                .with_replica_id(replica_id.into())
+                .with_isolation_level(isolation_level)
+                .with_topics(vec![topic]);
+            let response = wire.call(LIST_OFFSETS_VERSION, &request);
+            let answer = &response.topics[0].partitions[0];
+            assert_eq!((answer.error_code, answer.offset), (0, offset));
+        }
+    }
 }
 
 #[test]

@@ -2,6 +2,9 @@
 
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use kafka_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsTopic,
+};
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::fetch_response::PartitionData;
 use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
@@ -9,8 +12,8 @@ use kafka_protocol::messages::list_offsets_response::ListOffsetsPartitionRespons
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::PartitionProduceResponse;
 use kafka_protocol::messages::{
-    CreateTopicsRequest, FetchRequest, FetchResponse, InitProducerIdRequest, ListOffsetsRequest,
-    ProduceRequest, TopicName,
+    BrokerId, CreateTopicsRequest, DeleteRecordsRequest, FetchRequest, FetchResponse,
+    InitProducerIdRequest, ListOffsetsRequest, ProduceRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use ringlog::protocol::{ApiKey, to_uuid};
@@ -31,6 +34,9 @@ const FETCH_BY_ID_VERSION_MIN: i16 = 13;
 pub(crate) const LATEST: i64 = -1;
 pub(crate) const EARLIEST: i64 = -2;
 pub(crate) const ACKS_ALL: i16 = -1;
+
+/// The replica id of a consumer.
+pub(crate) const CONSUMER: BrokerId = BrokerId(-1);
 
 /// A wait that no test sits out, ms.
 pub(crate) const LONG_WAIT_MS: i32 = 600_000;
@@ -274,9 +280,40 @@ pub(crate) fn list_offset_in(
     let of_topic = ListOffsetsTopic::default()
         .with_name(topic_name(&topic.name))
         .with_partitions(vec![partition]);
-    let request = ListOffsetsRequest::default().with_topics(vec![of_topic]);
+    let request = ListOffsetsRequest::default()
+        .with_replica_id(CONSUMER)
+        .with_topics(vec![of_topic]);
     let mut response = wire.call(version, &request);
     response.topics.remove(0).partitions.remove(0)
+}
+
+/// Deletes what lies before an offset of one partition: the error and the new start.
+pub(crate) fn delete_records_in(
+    wire: &mut Wire,
+    version: i16,
+    topic: &str,
+    partition: i32,
+    before: i64,
+) -> (i16, i64) {
+    let partition = DeleteRecordsPartition::default()
+        .with_partition_index(partition)
+        .with_offset(before);
+    let of_topic = DeleteRecordsTopic::default()
+        .with_name(topic_name(topic))
+        .with_partitions(vec![partition]);
+    let request = DeleteRecordsRequest::default()
+        .with_topics(vec![of_topic])
+        .with_timeout_ms(LONG_WAIT_MS);
+    let response = wire.call(version, &request);
+    let deleted = &response.topics[0].partitions[0];
+    (deleted.error_code, deleted.low_watermark)
+}
+
+/// Where a partition starts.
+pub(crate) fn start_offset(wire: &mut Wire, topic: &Topic, partition: i32) -> i64 {
+    let listed = list_offset_in(wire, LIST_OFFSETS_VERSION, topic, partition, EARLIEST);
+    assert_eq!(listed.error_code, 0);
+    listed.offset
 }
 
 /// Where a partition ends.

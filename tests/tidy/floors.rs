@@ -14,6 +14,7 @@ pub(super) const FLOORS: &[(&str, u8)] = &[
     ("log_state", 2),
     ("protocol", 2),
     ("client", 3),
+    ("fetch_session", 3),
     ("http", 3),
     ("log", 3),
     ("metadata", 3),

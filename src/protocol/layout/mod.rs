@@ -10,6 +10,7 @@ mod cluster;
 mod data;
 mod describe;
 mod dsl;
+mod records;
 mod topics;
 
 pub use cluster::{
@@ -27,6 +28,10 @@ pub use describe::{
     DESCRIBE_TOPIC_PARTITIONS_RESPONSE,
 };
 pub use dsl::{Field, Kind, Struct, Versions};
+pub use records::{
+    DELETE_RECORDS_REQUEST, DELETE_RECORDS_RESPONSE, OFFSET_FOR_LEADER_EPOCH_REQUEST,
+    OFFSET_FOR_LEADER_EPOCH_RESPONSE,
+};
 pub use topics::{
     CREATE_PARTITIONS_REQUEST, CREATE_PARTITIONS_RESPONSE, CREATE_TOPICS_REQUEST,
     CREATE_TOPICS_RESPONSE, DELETE_TOPICS_REQUEST, DELETE_TOPICS_RESPONSE,

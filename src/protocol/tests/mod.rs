@@ -13,7 +13,11 @@ macro_rules! for_request_type {
             ApiKey::ApiVersions => $function::<messages::ApiVersionsRequest>$arguments,
             ApiKey::CreateTopics => $function::<messages::CreateTopicsRequest>$arguments,
             ApiKey::DeleteTopics => $function::<messages::DeleteTopicsRequest>$arguments,
+            ApiKey::DeleteRecords => $function::<messages::DeleteRecordsRequest>$arguments,
             ApiKey::InitProducerId => $function::<messages::InitProducerIdRequest>$arguments,
+            ApiKey::OffsetForLeaderEpoch => {
+                $function::<messages::OffsetForLeaderEpochRequest>$arguments
+            }
             ApiKey::DescribeLogDirs => $function::<messages::DescribeLogDirsRequest>$arguments,
             ApiKey::CreatePartitions => $function::<messages::CreatePartitionsRequest>$arguments,
             ApiKey::DescribeCluster => $function::<messages::DescribeClusterRequest>$arguments,

@@ -7,9 +7,16 @@
 //!
 //! A stop of the broker ends every wait: the answer is what there is.
 //!
-//! Left out: incremental sessions (KIP-227): every answer has session id 0, by which a client knows
-//! that it must send full requests; followers (replica ids), and read_committed's aborted
-//! transactions, of which there are none.
+//! Within an incremental session (KIP-227, [`fetch_session`](crate::fetch_session)) the request
+//! names what changes, the answer what the client does not know.
+//!
+//! Left out: followers (replica ids), and read_committed's aborted transactions, of which there are
+//! none: the last stable offset is the high watermark.
+//!
+//! # Non-obvious
+//! - A topic or partition that does not exist does not end the wait for the others, as in Kafka: a
+//!   client whose session still names a deleted topic would not wait at all. What an owner says of
+//!   its partition ends it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,23 +24,36 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::future;
 
+use crate::config::StoredCompression;
+use crate::fetch_session::{FetchContext, PartitionAnswer};
 use crate::io::Permit;
 use crate::metrics::{Counter, Stage};
 use crate::protocol::messages::FetchRequest;
 use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use crate::protocol::messages::fetch_response::{EpochEndOffset, PartitionData};
-use crate::protocol::{FetchResponseParts, FetchTopicParts, FetchedPartition, from_uuid};
+use crate::protocol::messages::fetch_response::{
+    EpochEndOffset, LeaderIdAndEpoch, NodeEndpoint, PartitionData,
+};
+use crate::protocol::{FetchResponseParts, FetchTopicParts, FetchedPartition, StrBytes, from_uuid};
 use crate::purgatory::{DelayedFetch, FetchStep};
 use crate::server::answer::{Answer, WINDOW_SIZE_MAX, grant};
-use crate::server::dispatch::{Call, CloseReason, ReplyFuture, ready};
-use crate::shard::{FetchItem, FetchLimits, FetchOutcome, FetchWait, RecordsRange};
-use crate::types::{ErrorCode, ShardId, TopicId, TopicIdPartition};
+use crate::server::dispatch::{Call, CloseReason, ReplyFuture};
+use crate::shard::{FetchItem, FetchLimits, FetchOutcome, FetchWait, RecordsRange, TopicView};
+use crate::types::{ErrorCode, ShardId, TopicIdPartition};
 
 /// From this version on topics are named by id.
 const TOPIC_ID_VERSION_MIN: i16 = 13;
 
-/// Of a request without a session.
-const FINAL_SESSION_EPOCH: i32 = -1;
+/// From this version on an error that another leader may cure names that leader (KIP-951).
+const CURRENT_LEADER_VERSION_MIN: i16 = 16;
+
+/// Below this version a client cannot read what `compression.type` zstd has stored (KIP-110).
+const ZSTD_VERSION_MIN: i16 = 10;
+
+/// Below this version a client does not know KAFKA_STORAGE_ERROR, and must not give up.
+const STORAGE_ERROR_VERSION_MIN: i16 = 6;
+
+/// `isolation_level` of a reader that wants the aborted transactions.
+const READ_COMMITTED: i8 = 1;
 
 /// The answer's session id that tells a client to go on with full requests.
 const NO_SESSION: i32 = 0;
@@ -50,25 +70,24 @@ const HELD_SIZE_MAX: usize = 4 << 20;
 const WAIT_TIME_MAX: Duration = Duration::from_secs(600);
 
 pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
-    let request: FetchRequest = call.decode(body)?;
-    if let Some(error) = session_error(&request) {
-        let parts = response(error, Vec::new());
-        let frame = parts.encode(&call.header)?;
-        return Ok(ready(Answer::with_ranges(frame, [], None)));
-    }
+    let mut request: FetchRequest = call.decode(body)?;
     Ok(Box::pin(async move {
+        let version = call.header.api_version;
+        let context = match call.node.shard.begin_fetch(version, &mut request).await {
+            Ok(context) => context,
+            Err(error) => return session_error(&call, error, NO_SESSION),
+        };
         let reading = read_enough(&call, &request).await?;
-        answer(&call, request, reading)
+        answer(&call, request, reading, &context)
     }))
 }
 
-/// No session was ever given, so that only 0 can be right.
-fn session_error(request: &FetchRequest) -> Option<ErrorCode> {
-    if request.session_id != 0 && request.session_epoch != FINAL_SESSION_EPOCH {
-        return Some(ErrorCode::FetchSessionIdNotFound);
-    }
-    let is_full = matches!(request.session_epoch, 0 | FINAL_SESSION_EPOCH);
-    (!is_full).then_some(ErrorCode::InvalidFetchSessionEpoch)
+/// An answer without partitions.
+fn session_error(call: &Call, error: ErrorCode, session_id: i32) -> Result<Answer, CloseReason> {
+    call.count_error(error);
+    let parts = response(error, session_id, Vec::new());
+    let frame = parts.encode(&call.header)?;
+    Ok(Answer::with_ranges(frame, [], None))
 }
 
 /// The partitions of a request, what was read of them, and who owns which.
@@ -156,7 +175,8 @@ impl Reading {
             let found = find_topic(call, topic, by_id);
             for partition in &topic.partitions {
                 let index = reading.outcomes.len();
-                let item = found.and_then(|topic_id| item(call, topic_id, partition));
+                let view = found.as_ref().map_err(|&error| error);
+                let item = view.and_then(|view| item(call, view, partition));
                 let error = item.as_ref().err().copied();
                 let unread = FetchOutcome::failed(error.unwrap_or(ErrorCode::UnknownServerError));
                 reading.outcomes.push(unread);
@@ -218,8 +238,11 @@ impl Reading {
     }
 
     fn is_enough(&self, min_bytes: usize) -> bool {
-        let size: usize = self.outcomes.iter().map(FetchOutcome::size_in_bytes).sum();
-        size >= min_bytes || self.outcomes.iter().any(FetchOutcome::ends_the_wait)
+        let of_owners = self.by_owner.keys().map(|&owner| self.of_owner(owner));
+        let (size, ends) = of_owners.fold((0, false), |(size, ends), (more, also)| {
+            (size + more, ends || also)
+        });
+        size >= min_bytes || ends
     }
 
     /// Bytes that were read of an owner's partitions, and whether the client must hear at once.
@@ -234,9 +257,9 @@ impl Reading {
     }
 }
 
-fn find_topic(call: &Call, topic: &FetchTopic, by_id: bool) -> Result<TopicId, ErrorCode> {
+fn find_topic(call: &Call, topic: &FetchTopic, by_id: bool) -> Result<TopicView, ErrorCode> {
     let shard = &call.node.shard;
-    let view = if by_id {
+    if by_id {
         shard
             .topic(from_uuid(topic.topic_id))
             .ok_or(ErrorCode::UnknownTopicId)
@@ -244,21 +267,20 @@ fn find_topic(call: &Call, topic: &FetchTopic, by_id: bool) -> Result<TopicId, E
         shard
             .topic_by_name(&topic.topic)
             .ok_or(ErrorCode::UnknownTopicOrPartition)
-    };
-    view.map(|view| view.topic_id)
+    }
 }
 
-fn item(
-    call: &Call,
-    topic_id: TopicId,
-    partition: &FetchPartition,
-) -> Result<FetchItem, ErrorCode> {
+fn item(call: &Call, view: &TopicView, partition: &FetchPartition) -> Result<FetchItem, ErrorCode> {
     let key = TopicIdPartition {
-        topic_id,
+        topic_id: view.topic_id,
         partition: partition.partition,
     };
     if !call.node.shard.has_partition(key) {
         return Err(ErrorCode::UnknownTopicOrPartition);
+    }
+    let is_zstd = view.config.compression == StoredCompression::Zstd;
+    if is_zstd && call.header.api_version < ZSTD_VERSION_MIN {
+        return Err(ErrorCode::UnsupportedCompressionType);
     }
     Ok(FetchItem {
         partition: key,
@@ -269,42 +291,129 @@ fn item(
     })
 }
 
-fn answer(call: &Call, request: FetchRequest, reading: Reading) -> Result<Answer, CloseReason> {
+fn answer(
+    call: &Call,
+    request: FetchRequest,
+    reading: Reading,
+    context: &FetchContext,
+) -> Result<Answer, CloseReason> {
+    let answers = reading.outcomes.iter().map(session_answer);
+    let version = call.header.api_version;
+    let (session_id, selected) = match context {
+        FetchContext::Sessionless => (NO_SESSION, None),
+        FetchContext::Full => {
+            let shard = &call.node.shard;
+            let id = shard.open_fetch_session(version, &request.topics, answers);
+            (id, None)
+        }
+        FetchContext::Incremental(fetch) => match fetch.finish(answers) {
+            Ok(selected) => (fetch.session_id(), Some(selected)),
+            Err(error) => return session_error(call, error, fetch.session_id()),
+        },
+    };
     let rests = reading.outcomes.iter().filter_map(|outcome| outcome.rest);
     let rests: Vec<RecordsRange> = rests.collect();
     let mut outcomes = reading.outcomes.into_iter();
-    let topics = request.topics.into_iter().map(|topic| FetchTopicParts {
-        topic_id: from_uuid(topic.topic_id),
-        partitions: topic
-            .partitions
-            .iter()
-            .map(|partition| {
-                let outcome = outcomes.next().expect("an outcome for each partition");
-                fetched(call, partition.partition, outcome)
-            })
-            .collect(),
-        topic: topic.topic.0,
-    });
-    let parts = response(ErrorCode::None, topics.collect());
+    // Without a session every partition is in the answer.
+    let mut selected = selected.map(Vec::into_iter);
+    let mut is_selected = || selected.as_mut().is_none_or(|all| all.next() == Some(true));
+    let mut topics = Vec::with_capacity(request.topics.len());
+    for topic in &request.topics {
+        let mut partitions = Vec::with_capacity(topic.partitions.len());
+        for partition in &topic.partitions {
+            let outcome = outcomes.next().expect("an outcome for each partition");
+            if is_selected() {
+                partitions.push(fetched(call, &request, partition.partition, outcome));
+            }
+        }
+        if !partitions.is_empty() {
+            topics.push(FetchTopicParts {
+                topic: topic.topic.0.clone(),
+                topic_id: from_uuid(topic.topic_id),
+                partitions,
+            });
+        }
+    }
+    let mut parts = response(ErrorCode::None, session_id, topics);
+    name_leaders(call, &mut parts);
     let frame = parts.encode(&call.header)?;
     Ok(Answer::with_ranges(frame, rests, reading.memory))
 }
 
-fn response(error: ErrorCode, topics: Vec<FetchTopicParts>) -> FetchResponseParts {
+/// What a session keeps of an answer.
+fn session_answer(outcome: &FetchOutcome) -> PartitionAnswer {
+    PartitionAnswer {
+        has_records: outcome.size_in_bytes() > 0,
+        is_error: outcome.error.is_error(),
+        is_diverging: outcome.diverging_epoch.is_some(),
+        high_watermark: outcome.high_watermark,
+        log_start_offset: outcome.log_start_offset,
+    }
+}
+
+fn response(error: ErrorCode, session_id: i32, topics: Vec<FetchTopicParts>) -> FetchResponseParts {
     FetchResponseParts {
         throttle_time_ms: 0,
         error,
-        session_id: NO_SESSION,
+        session_id,
         topics,
         node_endpoints: Vec::new(),
     }
 }
 
-fn fetched(call: &Call, index: i32, outcome: FetchOutcome) -> FetchedPartition {
+/// Where to go with an error that another leader may cure.
+fn name_leaders(call: &Call, parts: &mut FetchResponseParts) {
+    if call.header.api_version < CURRENT_LEADER_VERSION_MIN {
+        return;
+    }
+    let mut is_named = false;
+    for topic in &mut parts.topics {
+        let (topic_id, partitions) = (topic.topic_id, &mut topic.partitions);
+        for partition in partitions {
+            let data = &mut partition.data;
+            let is_moved = [ErrorCode::NotLeaderOrFollower, ErrorCode::FencedLeaderEpoch]
+                .iter()
+                .any(|error| error.code() == data.error_code);
+            let key = TopicIdPartition {
+                topic_id,
+                partition: data.partition_index,
+            };
+            if is_moved && let Some((leader, epoch)) = call.node.shard.leader_of(key) {
+                data.current_leader = LeaderIdAndEpoch::default()
+                    .with_leader_id(leader.into())
+                    .with_leader_epoch(epoch);
+                is_named |= leader == call.node.config.node_id;
+            }
+        }
+    }
+    if is_named && let Some(endpoint) = call.endpoint() {
+        let endpoint = NodeEndpoint::default()
+            .with_node_id(call.node.config.node_id.into())
+            .with_host(StrBytes::from_string(endpoint.host.to_string()))
+            .with_port(i32::from(endpoint.port));
+        parts.node_endpoints.push(endpoint);
+    }
+}
+
+fn fetched(
+    call: &Call,
+    request: &FetchRequest,
+    index: i32,
+    outcome: FetchOutcome,
+) -> FetchedPartition {
     call.count_error(outcome.error);
+    let error = match outcome.error {
+        ErrorCode::KafkaStorageError if call.header.api_version < STORAGE_ERROR_VERSION_MIN => {
+            ErrorCode::NotLeaderOrFollower
+        }
+        error => error,
+    };
+    // Null, where nobody asked for them.
+    let has_aborted = request.isolation_level == READ_COMMITTED && !outcome.ends_the_wait();
     let mut data = PartitionData::default()
         .with_partition_index(index)
-        .with_error_code(outcome.error.code())
+        .with_error_code(error.code())
+        .with_aborted_transactions(has_aborted.then(Vec::new))
         .with_high_watermark(outcome.high_watermark)
         .with_last_stable_offset(outcome.last_stable_offset)
         .with_log_start_offset(outcome.log_start_offset)

@@ -4,10 +4,17 @@
 //! record with the largest timestamp (from v7 on, KIP-734), -4 the start of what is local (v8,
 //! KIP-405; the log start where there is no tier), -5 the end of what is tiered (v9, KIP-1005;
 //! none). Others are refused with UNSUPPORTED_VERSION, each for its partition.
+//!
+//! A partition that is named twice is refused each time, before anything else is looked at, as
+//! Kafka does. Consumers see the log up to their `isolation_level` (v2), whose last stable offset
+//! is the high watermark; whoever comes with a replica id sees all of it. `timeout_ms` is for
+//! tiered storage.
+
+use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::partition::OffsetSpec;
+use crate::partition::{Isolation, OffsetSpec};
 use crate::protocol::messages::list_offsets_request::ListOffsetsPartition;
 use crate::protocol::messages::list_offsets_response::{
     ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
@@ -20,6 +27,12 @@ use crate::types::{ErrorCode, TopicIdPartition};
 /// From this version on an answer has the leader epoch.
 const LEADER_EPOCH_VERSION_MIN: i16 = 4;
 
+/// The replica id of a consumer.
+const CONSUMER_REPLICA_ID: i32 = -1;
+
+/// `isolation_level` of one that wants committed records alone.
+const READ_COMMITTED: i8 = 1;
+
 /// From this version on a client knows OFFSET_NOT_AVAILABLE.
 const OFFSET_NOT_AVAILABLE_VERSION_MIN: i16 = 5;
 
@@ -28,10 +41,17 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
     Ok(Box::pin(async move {
         let mut items = Vec::new();
         let mut slots = Vec::new();
+        let counts = counts(&request);
+        let isolation = isolation(&request);
         for topic in &request.topics {
             let view = call.node.shard.topic_by_name(&topic.name);
             for partition in &topic.partitions {
-                slots.push(match item(&call, view.as_ref(), partition) {
+                let is_named_twice = counts[&(topic.name.as_str(), partition.partition_index)] > 1;
+                let item = match is_named_twice {
+                    true => Err(ErrorCode::InvalidRequest),
+                    false => item(&call, view.as_ref(), partition, isolation),
+                };
+                slots.push(match item {
                     Ok(item) => {
                         items.push(item);
                         None
@@ -72,16 +92,37 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
     }))
 }
 
+/// How often each partition is named.
+fn counts(request: &ListOffsetsRequest) -> BTreeMap<(&str, i32), usize> {
+    let mut counts = BTreeMap::new();
+    for topic in &request.topics {
+        for partition in &topic.partitions {
+            let name = topic.name.as_str();
+            *counts.entry((name, partition.partition_index)).or_default() += 1;
+        }
+    }
+    counts
+}
+
+fn isolation(request: &ListOffsetsRequest) -> Isolation {
+    match (request.replica_id.0, request.isolation_level) {
+        (CONSUMER_REPLICA_ID, READ_COMMITTED) => Isolation::ReadCommitted,
+        (CONSUMER_REPLICA_ID, _) => Isolation::ReadUncommitted,
+        _ => Isolation::LogEnd,
+    }
+}
+
 fn item(
     call: &Call,
     view: Option<&TopicView>,
     partition: &ListOffsetsPartition,
+    isolation: Isolation,
 ) -> Result<ListOffsetsItem, ErrorCode> {
+    let spec = OffsetSpec::from_wire(partition.timestamp, call.header.api_version)?;
     let view = view.ok_or(ErrorCode::UnknownTopicOrPartition)?;
     if !view.has_partition(partition.partition_index) {
         return Err(ErrorCode::UnknownTopicOrPartition);
     }
-    let spec = OffsetSpec::from_wire(partition.timestamp, call.header.api_version)?;
     Ok(ListOffsetsItem {
         partition: TopicIdPartition {
             topic_id: view.topic_id,
@@ -89,6 +130,7 @@ fn item(
         },
         current_leader_epoch: partition.current_leader_epoch,
         spec,
+        isolation,
     })
 }
 
