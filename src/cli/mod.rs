@@ -14,6 +14,7 @@
 mod command;
 mod completions;
 mod consume;
+mod delete_records;
 mod escapes;
 mod format;
 mod log;

@@ -1,4 +1,4 @@
-//! `ringlog topic`: create, list, describe, add partitions, delete.
+//! `ringlog topic`: create, list, describe, add partitions, delete, delete records.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,6 +6,7 @@ use std::io::Write;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
+use super::delete_records::{self, DeleteRecordsArgs};
 use super::output::Output;
 use super::session::{self, ServerArgs, Session};
 use super::topic_sizes::Sizes;
@@ -38,6 +39,8 @@ enum Action {
     AddPartitions(AddPartitionsArgs),
     /// Delete topics and everything in them
     Delete(DeleteArgs),
+    /// Delete the oldest records of one partition
+    DeleteRecords(DeleteRecordsArgs),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -121,6 +124,7 @@ async fn act(session: &Session, action: &Action) -> Result<()> {
             all_done(results, None)?;
         }
         Action::Delete(args) => delete(&admin, args).await?,
+        Action::DeleteRecords(args) => delete_records::run(&admin, args, &mut out).await?,
     }
     out.flush()?;
     Ok(())

@@ -10,15 +10,21 @@ use super::connection::Connection;
 use super::error::ClientError;
 use super::routing::Client;
 use crate::protocol::messages::create_topics_request::{CreatableTopic, CreatableTopicConfig};
+use crate::protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsTopic,
+};
 use crate::protocol::messages::delete_topics_request::DeleteTopicState;
 use crate::protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use crate::protocol::messages::metadata_request::MetadataRequestTopic;
 use crate::protocol::messages::{
-    CreateTopicsRequest, DeleteTopicsRequest, DescribeClusterRequest, ListOffsetsRequest,
-    MetadataRequest, TopicName,
+    CreateTopicsRequest, DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest,
+    ListOffsetsRequest, MetadataRequest, TopicName,
 };
 use crate::protocol::{ApiKey, StrBytes, from_uuid};
 use crate::types::{ErrorCode, NodeId, Offset, PartitionIndex, Timestamp, TopicId};
+
+/// The offset of a DeleteRecords request that means all that may be read.
+const HIGH_WATERMARK: Offset = -1;
 
 /// First version of DeleteTopics that names topics in structs.
 pub(super) const DELETE_TOPICS_STATES_FROM: i16 = 6;
@@ -265,6 +271,77 @@ impl Admin {
             }
         }
         Ok(())
+    }
+
+    /// Deletes what lies before an offset of each of these partitions of a topic (`None`: all that
+    /// may be read). Gives for each, in their order, where it starts now.
+    pub async fn delete_records(
+        &self,
+        topic: &str,
+        before: &[(PartitionIndex, Option<Offset>)],
+    ) -> Result<Vec<Result<Offset, ClientError>>, ClientError> {
+        let mut deleted = self
+            .retry(|| async move {
+                self.client.topic(topic).await?;
+                let mut by_leader: BTreeMap<NodeId, Vec<(PartitionIndex, Option<Offset>)>> =
+                    BTreeMap::new();
+                let view = self.client.view();
+                for &(partition, offset) in before {
+                    let leader = leader_of(&view, topic, partition)?;
+                    let of_leader = by_leader.entry(leader).or_default();
+                    of_leader.push((partition, offset));
+                }
+                let mut deleted = BTreeMap::new();
+                for (leader, before) in by_leader {
+                    deleted.extend(self.delete_records_at(leader, topic, &before).await?);
+                }
+                Ok(deleted)
+            })
+            .await?;
+        let missing = || ClientError::Broker {
+            subject: format!("topic `{topic}`").into(),
+            code: ErrorCode::UnknownServerError,
+            message: Some("the broker left a partition out of its answer".into()),
+        };
+        let starts = before
+            .iter()
+            .map(|(partition, _)| deleted.remove(partition).unwrap_or_else(|| Err(missing())));
+        Ok(starts.collect())
+    }
+
+    async fn delete_records_at(
+        &self,
+        leader: NodeId,
+        topic: &str,
+        before: &[(PartitionIndex, Option<Offset>)],
+    ) -> Result<BTreeMap<PartitionIndex, Result<Offset, ClientError>>, ClientError> {
+        let connection = self.client.connection(leader).await?;
+        let version = connection.version(ApiKey::DeleteRecords, i16::MAX)?;
+        let partitions = before.iter().map(|&(partition, offset)| {
+            DeleteRecordsPartition::default()
+                .with_partition_index(partition)
+                .with_offset(offset.unwrap_or(HIGH_WATERMARK))
+        });
+        let wanted = DeleteRecordsTopic::default()
+            .with_name(topic_name(topic))
+            .with_partitions(partitions.collect());
+        let request = DeleteRecordsRequest::default()
+            .with_topics(vec![wanted])
+            .with_timeout_ms(millis(self.client.options().request_timeout));
+        let response = connection.call(version, &request).await?;
+        let mut deleted = BTreeMap::new();
+        for partition in response.topics.iter().flat_map(|topic| &topic.partitions) {
+            let index = partition.partition_index;
+            let subject = || format!("{topic}-{index}");
+            let start = match ClientError::check(partition.error_code, subject, None) {
+                Ok(()) => Ok(partition.low_watermark),
+                // What was deleted stays so: all of it may be asked for again.
+                Err(error) if error.is_retriable() => return Err(error),
+                Err(error) => Err(error),
+            };
+            deleted.insert(index, start);
+        }
+        Ok(deleted)
     }
 
     async fn metadata(&self, names: Option<&[&str]>) -> Result<ClusterView, ClientError> {

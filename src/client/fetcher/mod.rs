@@ -4,7 +4,8 @@
 //! # Non-obvious
 //! - A broker answers with whole batches, so the first one may begin before the offset that was
 //!   asked for: [`FetchedPartition::for_each_record`] leaves those records out.
-//! - Full requests without a session (epoch -1, KIP-227): every poll names every partition.
+//! - Polls are of an incremental session (KIP-227) where the broker gives one: a partition that is
+//!   not in an answer has brought nothing, and what was last told of it holds.
 //! - Aborted transactions are not filtered out; [`Isolation::ReadCommitted`] only bounds the reads
 //!   by the last stable offset.
 
@@ -13,6 +14,7 @@ mod fetched;
 mod fetcher_handle;
 mod options;
 mod poll;
+mod session;
 
 pub use fetched::FetchedPartition;
 pub use fetcher_handle::Fetcher;

@@ -10,13 +10,14 @@ use super::assignment::Assignment;
 use super::fetched::FetchedPartition;
 use super::fetcher_handle::start_position;
 use super::options::{FetchOptions, OffsetReset, StartOffset};
+use super::session::{Plan, Session, Told};
 use crate::batch::CrcCheck;
 use crate::client::backoff::Backoff;
 use crate::client::connection::Connection;
 use crate::client::error::ClientError;
 use crate::client::routing::Client;
 use crate::io::{Notify, Reactor};
-use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic, ForgottenTopic};
 use crate::protocol::messages::fetch_response::PartitionData;
 use crate::protocol::messages::{FetchRequest, FetchResponse, TopicName};
 use crate::protocol::{ApiKey, StrBytes, from_uuid, to_uuid};
@@ -50,6 +51,7 @@ struct Arrival {
 
 struct Broker {
     connection: Option<Connection>,
+    session: Session,
     /// A poll is under way.
     is_busy: bool,
     retry_at: Monotonic,
@@ -57,12 +59,12 @@ struct Broker {
 }
 
 /// A partition of one poll.
-struct Wanted {
-    partition: TopicPartition,
-    topic_id: TopicId,
+pub(super) struct Wanted {
+    pub(super) partition: TopicPartition,
+    pub(super) topic_id: TopicId,
     /// Of the assignment.
-    number: u64,
-    position: Offset,
+    pub(super) number: u64,
+    pub(super) position: Offset,
 }
 
 impl Shared {
@@ -136,6 +138,7 @@ impl Shared {
             let mut brokers = self.brokers.borrow_mut();
             let broker = brokers.entry(leader).or_insert_with(|| Broker {
                 connection: None,
+                session: Session::default(),
                 is_busy: false,
                 retry_at: now,
                 backoff: self.client.reconnect_backoff(),
@@ -149,7 +152,8 @@ impl Shared {
             }
             broker.is_busy = true;
             let connection = broker.connection.take();
-            let poll = poll(Rc::clone(self), leader, connection, wanted);
+            let session = std::mem::take(&mut broker.session);
+            let poll = poll(Rc::clone(self), leader, (connection, session), wanted);
             self.reactor.spawn(poll).detach();
         }
         wakes_at
@@ -198,9 +202,9 @@ impl Shared {
         by_leader
     }
 
-    fn request(&self, version: i16, wanted: &[Wanted]) -> FetchRequest {
+    fn request(&self, version: i16, plan: &Plan, wanted: &[Wanted]) -> FetchRequest {
         let mut topics: Vec<FetchTopic> = Vec::new();
-        for part in wanted {
+        for part in plan.named.iter().map(|&index| &wanted[index]) {
             let name = &*part.partition.topic;
             let partition = FetchPartition::default()
                 .with_partition(part.partition.partition)
@@ -228,24 +232,50 @@ impl Shared {
             .with_min_bytes(self.options.min_bytes)
             .with_max_bytes(self.options.max_bytes)
             .with_isolation_level(self.options.isolation.code())
-            .with_session_epoch(-1)
+            .with_session_id(plan.session_id)
+            .with_session_epoch(plan.session_epoch)
             .with_topics(topics)
+            .with_forgotten_topics_data(forgotten(version, plan))
     }
 
-    fn received(self: &Rc<Self>, version: i16, wanted: &[Wanted], response: FetchResponse) {
+    fn received(
+        self: &Rc<Self>,
+        version: i16,
+        session: &mut Session,
+        wanted: &[Wanted],
+        response: FetchResponse,
+    ) {
+        let mut is_answered = vec![false; wanted.len()];
         for topic in response.responses {
             let id = from_uuid(topic.topic_id);
             for data in topic.partitions {
-                let part = wanted.iter().find(|part| {
+                let place = wanted.iter().position(|part| {
                     part.partition.partition == data.partition_index
                         && match version >= TOPIC_IDS_FROM {
                             true => part.topic_id == id,
                             false => *part.partition.topic == *topic.topic.0,
                         }
                 });
-                if let Some(part) = part {
-                    self.received_partition(part, data);
-                }
+                let Some(place) = place else {
+                    continue;
+                };
+                let part = &wanted[place];
+                is_answered[place] = true;
+                let told = Told {
+                    high_watermark: data.high_watermark,
+                    log_start_offset: data.log_start_offset,
+                };
+                session.told(&part.partition, told);
+                self.received_partition(part, data);
+            }
+        }
+        let silent = wanted.iter().zip(is_answered).filter(|(_, is)| !is);
+        for (part, _) in silent {
+            if let Some(told) = session.holds(&part.partition) {
+                let nothing_new = PartitionData::default()
+                    .with_high_watermark(told.high_watermark)
+                    .with_log_start_offset(told.log_start_offset);
+                self.received_records(part, nothing_new);
             }
         }
     }
@@ -375,12 +405,21 @@ impl Shared {
     }
 
     /// The end of a poll.
-    fn polled(&self, leader: NodeId, result: Result<Connection, ClientError>) {
+    fn polled(
+        &self,
+        leader: NodeId,
+        mut session: Session,
+        result: Result<Connection, ClientError>,
+    ) {
+        if result.is_err() {
+            session.restart();
+        }
         let mut brokers = self.brokers.borrow_mut();
         let broker = brokers
             .get_mut(&leader)
             .expect("brokers are never forgotten");
         broker.is_busy = false;
+        broker.session = session;
         match result {
             Ok(connection) if self.is_closed.get() => connection.close(ClientError::Closed),
             Ok(connection) => {
@@ -416,9 +455,10 @@ fn broker_error(subject: String, code: ErrorCode) -> ClientError {
 async fn poll(
     shared: Rc<Shared>,
     leader: NodeId,
-    connection: Option<Connection>,
+    (connection, mut session): (Option<Connection>, Session),
     wanted: Vec<Wanted>,
 ) {
+    let session = &mut session;
     let result = async {
         let connection = match connection.filter(|connection| connection.ended().is_none()) {
             Some(connection) => connection,
@@ -431,13 +471,34 @@ async fn poll(
             TOPIC_IDS_FROM - 1
         };
         let version = connection.version(ApiKey::Fetch, max)?;
-        let request = shared.request(version, &wanted);
+        let plan = session.plan(version, version >= TOPIC_IDS_FROM, &wanted);
+        let request = shared.request(version, &plan, &wanted);
         let timeout = shared.client.options().request_timeout + shared.options.max_wait;
         let response = connection.call_within(version, &request, timeout).await?;
+        if session.refused(ErrorCode::from_code(response.error_code)) {
+            // The next poll opens another one.
+            return Ok(connection);
+        }
         ClientError::check(response.error_code, || "fetch".into(), None)?;
-        shared.received(version, &wanted, response);
+        session.answered(response.session_id);
+        shared.received(version, session, &wanted, response);
         Ok(connection)
     };
     let result = result.await;
-    shared.polled(leader, result);
+    shared.polled(leader, std::mem::take(session), result);
+}
+
+/// What a request says that is not wanted any more.
+fn forgotten(version: i16, plan: &Plan) -> Vec<ForgottenTopic> {
+    let topics = plan.forgotten.iter().map(|(partition, id)| {
+        let topic = ForgottenTopic::default().with_partitions(vec![partition.partition]);
+        match version >= TOPIC_IDS_FROM {
+            true => topic.with_topic_id(to_uuid(*id)),
+            false => {
+                let name = StrBytes::from_string(partition.topic.to_string());
+                topic.with_topic(TopicName(name))
+            }
+        }
+    });
+    topics.collect()
 }

@@ -25,6 +25,8 @@ pub(super) enum Identity {
 /// Our connection to a leader.
 pub(super) struct Broker {
     pub(super) connection: Option<Connection>,
+    /// Since when batches are ready for it and it takes none.
+    blocked_since: Option<Monotonic>,
     is_opening: bool,
     retry_at: Monotonic,
     backoff: Backoff,
@@ -93,6 +95,7 @@ impl Shared {
         let mut brokers = self.brokers.borrow_mut();
         let broker = brokers.entry(node).or_insert_with(|| Broker {
             connection: None,
+            blocked_since: None,
             is_opening: false,
             retry_at: now,
             backoff: self.client.reconnect_backoff(),
@@ -119,6 +122,27 @@ impl Shared {
             .spawn(open_connection(Rc::clone(self), node))
             .detach();
         None
+    }
+
+    /// Notes whether a broker for which batches were ready has taken any.
+    pub(super) fn offered(&self, node: NodeId, now: Monotonic, has_taken: bool) {
+        if let Some(broker) = self.brokers.borrow_mut().get_mut(&node) {
+            broker.blocked_since = match has_taken {
+                true => None,
+                false => Some(broker.blocked_since.unwrap_or(now)),
+            };
+        }
+    }
+
+    /// Whether a broker has taken something within `availability_timeout`, or nothing was ready.
+    pub(super) fn takes_batches(&self, node: NodeId, now: Monotonic) -> bool {
+        let timeout = self.options.availability_timeout;
+        if timeout.is_zero() {
+            return true;
+        }
+        let brokers = self.brokers.borrow();
+        let blocked_since = brokers.get(&node).and_then(|broker| broker.blocked_since);
+        blocked_since.is_none_or(|since| now.since(since) <= timeout)
     }
 
     fn opened(&self, node: NodeId, result: Result<Connection, ClientError>) {

@@ -56,6 +56,12 @@ pub struct ProducerOptions {
     pub delivery_timeout: Duration,
     /// `enable.idempotence`: needs [`Acks::All`].
     pub is_idempotent: bool,
+    /// `partitioner.adaptive.partitioning.enable`: records without a key go rather to where less is
+    /// queued (KIP-794), instead of to all partitions alike.
+    pub is_adaptive: bool,
+    /// `partitioner.availability.timeout.ms`: a broker that has taken nothing for so long, while
+    /// batches were ready for it, gets no records without a key. `ZERO`: no such limit.
+    pub availability_timeout: Duration,
     /// Called for each batch that is acknowledged or given up.
     pub on_batch: Option<OnBatch>,
 }
@@ -71,6 +77,8 @@ impl Default for ProducerOptions {
             request_size_max: 1 << 20,
             delivery_timeout: Duration::from_secs(120),
             is_idempotent: true,
+            is_adaptive: true,
+            availability_timeout: Duration::ZERO,
             on_batch: None,
         }
     }

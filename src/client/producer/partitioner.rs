@@ -1,6 +1,5 @@
 //! Which partition a record goes to.
 
-use crate::io::Reactor;
 use crate::types::PartitionIndex;
 
 /// Kafka's 32-bit murmur2 (`Utils.murmur2`), with its seed.
@@ -68,11 +67,11 @@ impl StickyPartitioner {
         (!is_due && bytes <= 2 * self.batch_size).then_some(current)
     }
 
-    /// Switches. `queued(index)`: batches that wait for partition `index`; `None` when it has no
-    /// leader and should not be chosen while others have one.
+    /// Switches. `queued(index)`: batches that wait for partition `index`, 0 for all where that is
+    /// not to matter; `None` when it has no leader and should not be chosen while others have one.
     pub(super) fn switch(
         &mut self,
-        reactor: &Reactor,
+        random: u64,
         partition_count: usize,
         queued: impl Fn(usize) -> Option<usize>,
     ) -> PartitionIndex {
@@ -83,7 +82,7 @@ impl StickyPartitioner {
             (None, _) => 1,
         };
         let total: usize = (0..partition_count).map(weight).sum();
-        let mut ticket = (reactor.random() % total as u64) as usize;
+        let mut ticket = (random % total as u64) as usize;
         let mut chosen = 0;
         for index in 0..partition_count {
             chosen = index;
@@ -106,6 +105,43 @@ impl StickyPartitioner {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// How often each partition is chosen with every ticket once.
+    fn chosen(queued: &[Option<usize>]) -> Vec<usize> {
+        let mut partitioner = StickyPartitioner::new(100);
+        let mut counts = vec![0; queued.len()];
+        // A multiple of every sum of weights below.
+        for random in 0..60 {
+            let index = partitioner.switch(random, queued.len(), |index| queued[index]);
+            counts[index as usize] += 1;
+        }
+        counts
+    }
+
+    #[test]
+    fn the_less_is_queued_the_likelier() {
+        assert_eq!(chosen(&[Some(0), Some(0), Some(0)]), [20, 20, 20]);
+        assert_eq!(chosen(&[Some(3), Some(0)]), [12, 48]);
+        assert_eq!(chosen(&[Some(2), Some(1), Some(0)]), [10, 20, 30]);
+        // Without a leader only when nobody has one.
+        assert_eq!(chosen(&[None, Some(5), None]), [0, 60, 0]);
+        assert_eq!(chosen(&[None, None]), [30, 30]);
+    }
+
+    #[test]
+    fn a_partition_is_kept_for_about_a_batch() {
+        let mut partitioner = StickyPartitioner::new(100);
+        let never = |_| false;
+        let always = |_| true;
+        assert_eq!(partitioner.current(10, never), None);
+        assert_eq!(partitioner.switch(0, 1, |_| Some(0)), 0);
+        partitioner.count(95);
+        assert_eq!(partitioner.current(5, always), Some(0));
+        assert_eq!(partitioner.current(6, always), None);
+        // A batch that has room gets some more, up to twice the size.
+        assert_eq!(partitioner.current(105, never), Some(0));
+        assert_eq!(partitioner.current(106, never), None);
+    }
 
     #[test]
     fn murmur2_is_kafkas() {

@@ -295,12 +295,16 @@ impl TopicProducer {
         if let Some(current) = sticky.current(size, is_full) {
             return current;
         }
-        sticky.switch(&self.handle.shared.reactor, partitions.len(), |index| {
+        let shared = &self.handle.shared;
+        let now = shared.reactor.now();
+        sticky.switch(shared.reactor.random(), partitions.len(), |index| {
             let partition = &partitions[index];
-            partition
-                .leader
-                .get()
-                .map(|_| partition.queue.borrow().batches.len())
+            let leader = partition.leader.get()?;
+            match shared.options.is_adaptive {
+                true if !shared.takes_batches(leader, now) => None,
+                true => Some(partition.queue.borrow().batches.len()),
+                false => Some(0),
+            }
         })
     }
 

@@ -162,8 +162,10 @@ impl Shared {
         let mut sent_count = 0;
         for (leader, ready) in &mut by_leader {
             let Some(connection) = self.connection(*leader, now, &mut wake) else {
+                self.offered(*leader, now, false);
                 continue;
             };
+            let sent_before = sent_count;
             while let Some(slot) = connection.try_slot() {
                 let batches = self.gather(ready, id, now);
                 if batches.is_empty() {
@@ -172,6 +174,7 @@ impl Shared {
                 sent_count += batches.len();
                 self.send(&connection, slot, batches);
             }
+            self.offered(*leader, now, sent_count > sent_before);
         }
         let mut active = self.active.borrow_mut();
         let count = active.len();
