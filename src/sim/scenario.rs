@@ -94,6 +94,8 @@ impl Scenario {
             },
             format!("num.partitions={AUTO_PARTITION_COUNT}"),
             format!("shard.tail.cache.bytes={tail_cache_bytes}"),
+            // What clients have deleted goes while they are there.
+            format!("log.retention.check.interval.ms={}", 50 << random.below(8)),
             "message.max.bytes=65536".to_owned(),
             format!("log.index.size.max.bytes={}", random.between(60, 600)),
             format!("log.index.interval.bytes={}", 64 << random.below(6)),

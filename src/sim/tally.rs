@@ -56,10 +56,11 @@ states! {
     AcknowledgedByLeader, "acknowledged by the leader";
     SentWithoutAcknowledgement, "sent without acknowledgement";
     ListedOffsets, "offsets listed";
+    RecordsDeleted, "records deleted";
 }
 
-/// What comes only with retention, which the broker's simulation does not have: its checker asks
-/// for every record. The log's model counts these.
+/// What comes only with files that retention recycles, for which the broker's simulation deletes
+/// too little. The log's model counts these.
 const NOT_HERE: [Landmark; 4] = [
     Landmark::SegmentRecycled,
     Landmark::WrittenMarkMoved,

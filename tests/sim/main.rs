@@ -19,6 +19,7 @@ mod rules;
 mod stages;
 mod takeover;
 mod two_crashes;
+mod wall_clock;
 mod zero_ahead;
 
 /// A number from the environment.

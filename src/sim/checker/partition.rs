@@ -50,9 +50,57 @@ pub(in crate::sim) struct PartitionChecker {
     end_seen: Offset,
     end_survives: Option<Survives>,
     power_cut_count: u64,
+    /// Before it records were deleted, and that was acknowledged: whatever happens they are gone.
+    start_floor: Offset,
+    /// Before it they may be deleted: somebody asked for it.
+    start_ceiling: Offset,
 }
 
 impl PartitionChecker {
+    /// A client asks for the deletion of what lies before `before`.
+    pub(in crate::sim) fn deleting(&mut self, before: Offset) {
+        self.start_ceiling = self.start_ceiling.max(before);
+    }
+
+    /// It was acknowledged: the log starts at `start`.
+    pub(in crate::sim) fn deleted(&mut self, before: Offset, start: Offset) -> Result<(), String> {
+        if start < before {
+            return Err(format!(
+                "the log starts at {start} after the deletion of what lies before {before}"
+            ));
+        }
+        self.check_start(start, self.start_floor)?;
+        self.start_floor = start;
+        Ok(())
+    }
+
+    /// Before which offset nothing may be there any more.
+    pub(in crate::sim) fn start_floor(&self) -> Offset {
+        self.start_floor
+    }
+
+    /// Whether a position within the log may be before its start.
+    pub(in crate::sim) fn may_be_deleted(&self) -> bool {
+        self.start_ceiling > 0
+    }
+
+    /// The log starts at `start`; `floor` is [`PartitionChecker::start_floor`] when it was asked
+    /// for.
+    pub(in crate::sim) fn check_start(&self, start: Offset, floor: Offset) -> Result<(), String> {
+        let ceiling = self.start_ceiling;
+        if start < floor {
+            return Err(format!(
+                "the log starts at {start}, and what lies before {floor} was deleted"
+            ));
+        }
+        if start > ceiling {
+            return Err(format!(
+                "the log starts at {start}, and only what lies before {ceiling} was to go"
+            ));
+        }
+        Ok(())
+    }
+
     /// A record was acknowledged at an offset, or (`is_visible`) read there.
     pub(in crate::sim) fn observe(
         &mut self,

@@ -34,6 +34,9 @@ struct Name {
     generation: u64,
     /// A creation was sent and not answered: the topic may turn up.
     may_appear: bool,
+    /// A deletion of records before this offset may still be carried out, whatever the name stands
+    /// for then: its fate is unknown.
+    stray_deletion: Offset,
 }
 
 /// A topic as a Metadata answer lists it.
@@ -135,7 +138,12 @@ impl Topics {
         known.current = Some(*topic_id);
         known.generation += 1;
         known.may_appear = false;
-        let partitions = (0..*partition_count).map(|_| PartitionChecker::default());
+        let stray_deletion = known.stray_deletion;
+        let partitions = (0..*partition_count).map(|_| {
+            let mut partition = PartitionChecker::default();
+            partition.deleting(stray_deletion);
+            partition
+        });
         let topic = Topic {
             name: name.clone(),
             lifecycle: Lifecycle::Alive,
@@ -144,6 +152,12 @@ impl Topics {
         };
         self.by_id.insert(*topic_id, topic);
         Ok(())
+    }
+
+    /// What became of a deletion of records is not known.
+    pub(in crate::sim) fn deletion_strayed(&mut self, name: &str, before: Offset) {
+        let known = self.names.entry(name.to_owned()).or_default();
+        known.stray_deletion = known.stray_deletion.max(before);
     }
 
     /// A deletion of this name is sent.

@@ -3,7 +3,7 @@
 
 use super::cast::Cast;
 use crate::client::{Admin, ClientError, OffsetSpec};
-use crate::sim::checker::{Seen, TopicListing};
+use crate::sim::checker::{NameState, Seen, TopicListing};
 use crate::sim::scenario::TopicPlan;
 use crate::sim::tally::State;
 use crate::types::{ErrorCode, TopicId};
@@ -98,6 +98,7 @@ impl Administrator {
                 let _ = list(&self.cast, &self.admin).await;
             }
             4 | 5 if is_alive => self.list_offsets(&plan.name).await,
+            6 if is_alive => self.delete_records(&plan).await,
             _ if !is_alive => self.create(&plan).await,
             _ => {}
         }
@@ -171,24 +172,60 @@ impl Administrator {
         }
     }
 
-    /// The high watermark of each partition is not below what was seen before; the log begins at 0.
+    /// Deletes the oldest records of a partition.
+    async fn delete_records(&self, plan: &TopicPlan) {
+        let ledger = &self.cast.ledger;
+        let name = plan.name.as_str();
+        let partition = ledger.below(plan.partition_count as u64) as i32;
+        let Some(NameState { topic_id, .. }) = ledger.name_state(name) else {
+            return;
+        };
+        let before = {
+            let mut topics = ledger.topics.borrow_mut();
+            let found = topics.partition_mut(topic_id, partition);
+            let Some(checker) = ledger.check(found) else {
+                return;
+            };
+            let before = ledger.below(checker.end_floor() as u64 + 1) as i64;
+            checker.deleting(before);
+            before
+        };
+        let asked = [(partition, Some(before))];
+        let called = self.admin.delete_records(name, &asked).await;
+        self.cast
+            .note(|| format!("deletes records of {name}-{partition} before {before}: {called:?}"));
+        let mut topics = ledger.topics.borrow_mut();
+        let Ok([Ok(start)]) = called.as_deref() else {
+            return topics.deletion_strayed(name, before);
+        };
+        let found = topics.partition_mut(topic_id, partition);
+        let deleted = found.and_then(|checker| checker.deleted(before, *start));
+        ledger.check(deleted.map_err(|fault| topics.named(topic_id, partition, &fault)));
+        ledger.reached(State::RecordsDeleted);
+    }
+
+    /// The high watermark of each partition is not below what was seen before; the log begins where
+    /// deletions have left it.
     async fn list_offsets(&self, name: &str) {
         let ledger = &self.cast.ledger;
         let Some(state) = ledger.name_state(name) else {
             return;
         };
         let power_cuts = ledger.power_cut_count.get();
-        let floors: Vec<_> = {
+        // One partition an answer: a call names each once.
+        let asked: Vec<_> = {
             let topics = ledger.topics.borrow();
             let topic = topics.get(state.topic_id).expect("a name's topic is known");
-            let partitions = topic.partitions.iter();
-            partitions.map(|partition| partition.end_floor()).collect()
+            let partitions = (0..).zip(&topic.partitions);
+            let specs = partitions.flat_map(|(partition, checker)| {
+                [
+                    (partition, OffsetSpec::Latest, checker.end_floor()),
+                    (partition, OffsetSpec::Earliest, checker.start_floor()),
+                ]
+            });
+            specs.collect()
         };
-        let specs: Vec<_> = (0..floors.len() as i32)
-            .flat_map(|p| [(p, OffsetSpec::Latest), (p, OffsetSpec::Earliest)])
-            .collect();
-        // One partition an answer: a call names each once.
-        for (&(partition, spec), floor) in specs.iter().zip(floors.iter().flat_map(|f| [f, f])) {
+        for (partition, spec, floor) in asked {
             let listed = self.admin.list_offsets(name, &[(partition, spec)]).await;
             let Ok([Some(offset)]) = listed.as_deref() else {
                 return;
@@ -205,10 +242,8 @@ impl Administrator {
                 return;
             };
             let checked = match spec {
-                OffsetSpec::Earliest if *offset != 0 => Err(format!(
-                    "the log begins at {offset}, and nothing was deleted"
-                )),
-                OffsetSpec::Latest => checker.observe_end(*offset, *floor, survives),
+                OffsetSpec::Earliest => checker.check_start(*offset, floor),
+                OffsetSpec::Latest => checker.observe_end(*offset, floor, survives),
                 _ => Ok(()),
             };
             let named = checked.map_err(|fault| topics.named(state.topic_id, partition, &fault));

@@ -33,11 +33,14 @@ async fn inspect_all(cast: &Cast, client: &Client) -> Result<(), ClientError> {
                 .list_offsets(&name, &[(partition, OffsetSpec::Latest)])
                 .await?;
             let end = listed.first().copied().flatten().unwrap_or(-1);
-            let end = read_all(cast, client, topic_id, (&name, partition), end).await?;
+            let (start, end) = read_all(cast, client, topic_id, (&name, partition), end).await?;
             let mut topics = cast.ledger.topics.borrow_mut();
             let checked = topics
                 .partition_mut(topic_id, partition)
-                .and_then(|checker| checker.check_end(end));
+                .and_then(|checker| {
+                    checker.check_start(start, checker.start_floor())?;
+                    checker.check_end(end)
+                });
             cast.ledger
                 .check(checked.map_err(|fault| topics.named(topic_id, partition, &fault)));
         }
@@ -45,24 +48,23 @@ async fn inspect_all(cast: &Cast, client: &Client) -> Result<(), ClientError> {
     Ok(())
 }
 
-/// Reads up to `end` at least; returns where it came to, which may be behind it: a request of a
-/// connection that is long dead may still be carried out.
+/// Reads from the start up to `end` at least; returns where it began and where it came to, which
+/// may be behind `end`: a request of a connection that is long dead may still be carried out.
 async fn read_all(
     cast: &Cast,
     client: &Client,
     topic_id: TopicId,
     (name, partition): (&str, i32),
     end: Offset,
-) -> Result<Offset, ClientError> {
+) -> Result<(Offset, Offset), ClientError> {
     let fetcher = Fetcher::new(client, FetchOptions::default());
-    fetcher
-        .assign(name, partition, StartOffset::Offset(0))
-        .await?;
-    let mut position = 0;
+    let earliest = StartOffset::Earliest;
+    let start = fetcher.assign(name, partition, earliest).await?;
+    let mut position = start;
     while position < end {
         let fetched = fetcher.next().await?;
         cast.ledger.read(topic_id, &fetched);
         position = fetched.next_offset;
     }
-    Ok(position.max(end))
+    Ok((start, position.max(end)))
 }

@@ -118,13 +118,16 @@ impl<'a> Round<'a> {
         let may_be = match error {
             // What is not power-safe may have been lost while the position was behind it.
             ClientError::Broker { code, .. } if *code == ErrorCode::OffsetOutOfRange => {
-                let mut states = self.states.values();
-                ledger.power_cut_count.get() > 0
-                    && states.any(|state| {
-                        let topics = ledger.topics.borrow();
-                        let seen = crate::sim::checker::Seen::Read;
-                        topics.survives(state.topic_id, seen) == Survives::Kill
-                    })
+                // Nor is there what was deleted.
+                let topics = ledger.topics.borrow();
+                let has_cut = ledger.power_cut_count.get() > 0;
+                self.states.values().any(|state| {
+                    let seen = crate::sim::checker::Seen::Read;
+                    let is_kept = topics.survives(state.topic_id, seen) == Survives::PowerCut;
+                    let topic = topics.get(state.topic_id).expect("a name's topic is known");
+                    let is_deleted = topic.partitions.iter().any(|p| p.may_be_deleted());
+                    has_cut && !is_kept || is_deleted
+                })
             }
             ClientError::Corrupt { .. } => return ledger.refused_read(error),
             ClientError::Broker { code, .. } => code.is_retriable(),

@@ -170,3 +170,34 @@ fn what_a_start_has_found_is_durable() {
     assert_eq!(partition.doubtful_count(), 0);
     red(partition.check_end(12), "is lost");
 }
+
+#[test]
+fn deleted_records_stay_away_and_others_do_not_go() {
+    let mut log = PartitionChecker::default();
+    assert!(!log.may_be_deleted());
+    assert_eq!(log.check_start(0, 0), Ok(()));
+    assert!(log.check_start(1, 0).is_err(), "nobody has asked for that");
+    log.deleting(5);
+    // Not acknowledged yet: both are possible, and what is between.
+    for start in [0, 3, 5] {
+        assert_eq!(log.check_start(start, log.start_floor()), Ok(()));
+    }
+    assert!(
+        log.deleted(5, 4).is_err(),
+        "it was acknowledged, and not done"
+    );
+    assert_eq!(log.deleted(5, 5), Ok(()));
+    log.power_cut();
+    assert!(
+        log.check_start(4, log.start_floor()).is_err(),
+        "they are back"
+    );
+    assert!(
+        log.check_start(6, log.start_floor()).is_err(),
+        "too much is gone"
+    );
+    // A smaller one changes nothing.
+    log.deleting(2);
+    assert_eq!(log.deleted(2, 5), Ok(()));
+    assert_eq!(log.start_floor(), 5);
+}
