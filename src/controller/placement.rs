@@ -1,7 +1,6 @@
 //! Which brokers hold the replicas of new partitions (Kafka's `ReplicaPlacer`, and
 //! `validateManualPartitionAssignment` of `ReplicationControlManager`).
 
-use std::collections::BTreeSet;
 use std::ops::Range;
 
 use super::directories::DirectoryPlacer;
@@ -58,22 +57,25 @@ impl Controller {
         if broker_ids.is_empty() {
             return refuse("an empty replica list.".to_owned());
         }
-        let mut seen = BTreeSet::new();
-        for &broker in broker_ids {
+        // In their order, as Kafka looks at them.
+        let mut sorted = broker_ids.to_vec();
+        sorted.sort_unstable();
+        let mut previous = None;
+        for broker in sorted {
             if self.image.broker(broker).is_none() {
                 return refuse(format!(
                     "broker {broker}, but no such broker is registered."
                 ));
             }
-            if !seen.insert(broker) {
+            if previous.replace(broker) == Some(broker) {
                 return refuse(format!("the broker {broker} more than once."));
             }
         }
         match replica_count {
-            Some(before) if before != seen.len() => refuse(format!(
+            Some(before) if before != broker_ids.len() => refuse(format!(
                 "a partition with {} replica(s), but this is not consistent with previous \
                  partitions, which have {before} replica(s).",
-                seen.len()
+                broker_ids.len()
             )),
             _ => Ok(()),
         }

@@ -327,6 +327,12 @@ fn a_bad_assignment_is_refused_with_kafkas_message() {
         ),
         (
             "a",
+            |t| assigned(t, &[(0, &[9, 8, 9])]),
+            ErrorCode::InvalidReplicaAssignment,
+            "The manual partition assignment includes broker 8, but no such broker is registered.",
+        ),
+        (
+            "a",
             |t| assigned(t, &[(0, &[7, 7])]),
             ErrorCode::InvalidReplicaAssignment,
             "The manual partition assignment includes the broker 7 more than once.",

@@ -86,10 +86,14 @@ fn failed(name: &TopicName, error: ErrorCode) -> CreatableTopicResult {
         .with_error_code(error.code())
         .with_num_partitions(-1)
         .with_replication_factor(-1)
+        .with_configs(Some(Vec::new()))
 }
 
 fn response(call: &Call, result: CreateTopicResult) -> CreatableTopicResult {
-    let configs = (!result.error.is_error()).then(|| configs(call, &result.configs));
+    let configs = match result.error.is_error() {
+        true => Vec::new(),
+        false => configs(call, &result.configs),
+    };
     CreatableTopicResult::default()
         .with_name(TopicName(StrBytes::from_string(result.name)))
         .with_topic_id(to_uuid(result.topic_id))
@@ -97,7 +101,7 @@ fn response(call: &Call, result: CreateTopicResult) -> CreatableTopicResult {
         .with_error_message(result.message.map(StrBytes::from_string))
         .with_num_partitions(result.partition_count)
         .with_replication_factor(result.replication_factor)
-        .with_configs(configs)
+        .with_configs(Some(configs))
 }
 
 /// The whole configuration of a topic with these overrides.
