@@ -448,9 +448,13 @@ impl LogDirectory {
         self.inner.removals.changed.notify_all();
     }
 
-    /// Removes, in the background, what earlier processes have put out of use and not removed.
+    /// Removes, in the background, what earlier processes have put out of use and not removed. Such
+    /// a process may have been killed before it had made the name durable under which it was found.
     pub fn remove_leftover(&self, directory: PathBuf) {
-        let target = Target::Directory(directory);
+        let target = Target::Directory {
+            path: directory,
+            is_moved_durably: false,
+        };
         self.remove_later(Duration::ZERO, target, Vec::new());
     }
 

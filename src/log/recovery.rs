@@ -179,24 +179,6 @@ impl Opening<'_> {
             }
             Err(error) => return Err(failed(error)),
         };
-        if entries.iter().any(|entry| entry.name == PARTITION_METADATA) {
-            let text = self.read_text(&metadata_path).await?;
-            let topic_id = decode_partition_metadata(&text)
-                .map_err(|error| LogError::corrupt(&metadata_path, 0, error.to_string()))?;
-            if topic_id != self.options.topic_id {
-                let wanted = self.options.topic_id;
-                let fault = format!("belongs to topic id {topic_id}, not to {wanted}");
-                return Err(LogError::corrupt(&metadata_path, 0, fault));
-            }
-        } else {
-            self.report.created = true;
-            // Also when the directory was there: a dead process may not have come to this.
-            let synced = disk.sync_dir(self.directory.path()).await;
-            synced.map_err(|error| LogError::flush(self.directory.path(), error))?;
-            let text = encode_partition_metadata(self.options.topic_id);
-            let written = disk.write_file(&metadata_path, text.into_bytes()).await;
-            written.map_err(|error| LogError::replacing(&metadata_path, error))?;
-        }
         for entry in &entries {
             match parse_segment_name(&entry.name) {
                 Some((base_offset, extension::LOG)) => {
@@ -209,6 +191,30 @@ impl Opening<'_> {
                 }
                 _ => {}
             }
+        }
+        if entries.iter().any(|entry| entry.name == PARTITION_METADATA) {
+            let text = self.read_text(&metadata_path).await?;
+            let topic_id = decode_partition_metadata(&text)
+                .map_err(|error| LogError::corrupt(&metadata_path, 0, error.to_string()))?;
+            if topic_id != self.options.topic_id {
+                let wanted = self.options.topic_id;
+                let fault = format!("belongs to topic id {topic_id}, not to {wanted}");
+                return Err(LogError::corrupt(&metadata_path, 0, fault));
+            }
+        } else {
+            if !self.files.is_empty() {
+                // It is written before any segment is made, and goes with them.
+                let fault = "is gone, and the directory has segments: nobody knows of which topic. \
+                             Move the directory out of the log directory";
+                return Err(LogError::corrupt(&metadata_path, 0, fault));
+            }
+            self.report.created = true;
+            // Also when the directory was there: a dead process may not have come to this.
+            let synced = disk.sync_dir(self.directory.path()).await;
+            synced.map_err(|error| LogError::flush(self.directory.path(), error))?;
+            let text = encode_partition_metadata(self.options.topic_id);
+            let written = disk.write_file(&metadata_path, text.into_bytes()).await;
+            written.map_err(|error| LogError::replacing(&metadata_path, error))?;
         }
         Ok(())
     }

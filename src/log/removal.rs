@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use super::log::LogInner;
 use super::segment::Segment;
-use super::{BrokenRule, LogDirectory, spare};
+use super::{BrokenRule, LogDirectory, LogError, spare};
 use crate::io::{File, Notify, OpenOptions};
 use crate::types::Monotonic;
 
@@ -44,7 +44,12 @@ pub(super) enum Target {
         size: u64,
         log: Weak<LogInner>,
     },
-    Directory(PathBuf),
+    Directory {
+        path: PathBuf,
+        /// Its name was made durable. Otherwise a loss of power may give it the old one back, and
+        /// what is removed by then would be missing in a log.
+        is_moved_durably: bool,
+    },
 }
 
 struct Removal {
@@ -81,7 +86,7 @@ impl Removals {
                     !files.is_empty()
                 }
                 Target::Spare { path: file, .. } => !file.starts_with(path),
-                Target::Directory(_) => true,
+                Target::Directory { .. } => true,
             });
     }
 
@@ -130,7 +135,14 @@ async fn remove(directory: &LogDirectory, removal: Removal) {
             }
             (vec![(path, size)], None)
         }
-        Target::Directory(path) => {
+        Target::Directory {
+            path,
+            is_moved_durably,
+        } => {
+            if !is_moved_durably && let Err(error) = disk.sync_dir(directory.path()).await {
+                directory.fail(&LogError::flush(directory.path(), error));
+                return;
+            }
             let entries = disk.list_dir(&path).await.unwrap_or_default();
             let files = entries.into_iter().filter(|entry| !entry.is_dir);
             let files = files.map(|entry| (path.join(&entry.name), entry.size));

@@ -111,7 +111,10 @@ pub(super) async fn delete(log: &Rc<LogInner>) -> Result<(), LogError> {
     let synced = disk.sync_dir(log.directory.path()).await;
     synced.map_err(|error| LogError::flush(log.directory.path(), error))?;
     log.directory.removals().forget_below(&log.path);
-    let target = Target::Directory(aside);
+    let target = Target::Directory {
+        path: aside,
+        is_moved_durably: true,
+    };
     let segments = log.core.borrow().segments.values().cloned().collect();
     let delay = log.directory.delete_delay();
     log.directory.remove_later(delay, target, segments);

@@ -25,6 +25,8 @@ const RECORDS: i64 = 20;
 const STEPS_MAX: u64 = 160;
 /// Worlds for each such step.
 const SEEDS: u64 = 2;
+/// The same for a removal, which is cut off at another moment in each.
+const REMOVAL_SEEDS: u64 = 8;
 
 /// Opens the log, in class P.
 async fn open(reactor: &Reactor) -> (LogDirectory, Log) {
@@ -145,4 +147,79 @@ fn what_follows_a_first_start_that_was_killed_is_durable() {
         let [told, found] = two_crashes(case, 0, |_, _| async {}, 3);
         assert_eq!((told, found), ((0, 3), (0, 3)), "{case:?}");
     }
+}
+
+/// What a crash of a start has left of a log that was being deleted.
+#[derive(Default)]
+struct Remains {
+    /// Nothing under its name.
+    gone: u64,
+    /// All that it was.
+    whole: u64,
+}
+
+/// Deletes a log, kills the process after `steps`, lets another remove what it finds put aside for
+/// some steps more, and takes its power.
+fn deletion_and_loss_of_power((seed, steps): (u64, u64), remains: &mut Remains) {
+    let sim = Simulation::new(SimOptions::with_seed(seed));
+    let has_begun = Rc::new(Cell::new(false));
+    let begun = Rc::clone(&has_begun);
+    let process = sim.start(MachineId::FIRST, 1, move |reactor| {
+        let begun = Rc::clone(&begun);
+        async move {
+            let (_directory, log) = open(&reactor).await;
+            fill(&reactor, &log, RECORDS).await;
+            begun.set(true);
+            log.delete().await.unwrap();
+        }
+    });
+    sim.run_until(|_| has_begun.get());
+    sim.run_steps(steps);
+    sim.kill(process);
+    let remover = sim.start(MachineId::FIRST, 1, move |reactor| async move {
+        let options = directory_options();
+        let directory = LogDirectory::open(&reactor, options).await.unwrap();
+        let entries = reactor.disk().list_dir(directory.path()).await.unwrap();
+        for entry in entries
+            .iter()
+            .filter(|entry| entry.name.ends_with("-delete"))
+        {
+            directory.remove_leftover(directory.path().join(&entry.name));
+        }
+        reactor.sleep(Duration::from_secs(3600)).await;
+    });
+    sim.run_steps(40 + 29 * seed);
+    sim.kill(remover);
+    sim.power_cut(MachineId::FIRST);
+    let names = sim.run(MachineId::FIRST, |reactor| async move {
+        let log = directory_options().path.join("events-0");
+        let entries = reactor.disk().list_dir(&log).await.unwrap_or_default();
+        entries
+            .into_iter()
+            .map(|entry| entry.name)
+            .collect::<Vec<_>>()
+    });
+    let has = |wanted: &str| names.iter().any(|name| name == wanted);
+    match names.is_empty() {
+        true => remains.gone += 1,
+        false => {
+            let is_whole = has("partition.metadata") && has("00000000000000000000.log");
+            assert!(
+                is_whole,
+                "seed {seed}, {steps} steps: only {names:?} is left"
+            );
+            remains.whole += 1;
+        }
+    }
+}
+
+#[test]
+fn a_deleted_log_is_whole_or_gone_when_its_removal_is_cut_off() {
+    let mut remains = Remains::default();
+    for steps in 0..STEPS_MAX {
+        for seed in 0..REMOVAL_SEEDS {
+            deletion_and_loss_of_power((seed, steps), &mut remains);
+        }
+    }
+    assert!(remains.gone > 0 && remains.whole > 0);
 }

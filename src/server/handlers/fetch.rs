@@ -7,7 +7,7 @@
 //!
 //! A stop of the broker ends every wait: the answer is what there is.
 //!
-//! Within an incremental session (KIP-227, [`fetch_session`](crate::fetch_session)) the request
+//! Within an incremental session (KIP-227, `fetch_session`) the request
 //! names what changes, the answer what the client does not know.
 //!
 //! Left out: followers (replica ids), and read_committed's aborted transactions, of which there are
