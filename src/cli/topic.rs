@@ -91,6 +91,8 @@ struct DeleteArgs {
     topics: Vec<String>,
     /// A topic by its id, as `topic describe` prints it; may be given several times
     #[arg(long = "id", value_name = "TOPIC_ID", value_parser = topic_id)]
+    // It may begin with a hyphen.
+    #[arg(allow_hyphen_values = true)]
     ids: Vec<TopicId>,
 }
 

@@ -128,6 +128,8 @@ fn topics_are_deleted_by_name_and_by_id() {
     assert_eq!(topic(&broker, &["delete", "b", "--id", &id]).done(), "");
     assert_eq!(topic(&broker, &["list"]).done(), "c\n");
     topic(&broker, &["delete", "--id", &id]).failed("UNKNOWN_TOPIC_ID");
+    let begins_with_hyphen = "-AAAAAAAAAAAAAAAAAAAAA";
+    topic(&broker, &["delete", "--id", begins_with_hyphen]).failed("UNKNOWN_TOPIC_ID");
     topic(&broker, &["delete", "x"]).failed("UNKNOWN_TOPIC_OR_PARTITION");
     // Misuse is clap's.
     assert_eq!(topic(&broker, &["delete"]).code, Some(2));
