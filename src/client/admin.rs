@@ -217,7 +217,8 @@ impl Admin {
     ) -> Result<Vec<Option<Offset>>, ClientError> {
         let found = self
             .retry(|| async move {
-                self.client.topic(topic).await?;
+                let last = specs.iter().map(|(partition, _)| *partition).max();
+                self.client.topic_with(topic, last.unwrap_or(0)).await?;
                 let mut found = BTreeMap::new();
                 let mut by_leader: BTreeMap<NodeId, Vec<(PartitionIndex, OffsetSpec)>> =
                     BTreeMap::new();

@@ -14,7 +14,7 @@ use crate::io::{Notify, Reactor, Semaphore};
 use crate::protocol::messages::metadata_request::MetadataRequestTopic;
 use crate::protocol::messages::{MetadataRequest, TopicName};
 use crate::protocol::{ApiKey, StrBytes};
-use crate::types::{ErrorCode, Monotonic, NodeId};
+use crate::types::{ErrorCode, Monotonic, NodeId, PartitionIndex};
 
 /// A cluster as its clients see it. Clones share the cache and the connections for short calls.
 #[derive(Clone)]
@@ -106,6 +106,22 @@ impl Client {
         refreshed.await;
         self.inner.last_refresh.borrow().clone()?;
         Ok(self.view())
+    }
+
+    /// As [`Client::topic`]. When the picture has no such partition it is taken anew, once: the
+    /// partition may have been added since.
+    pub(super) async fn topic_with(
+        &self,
+        name: &str,
+        partition: PartitionIndex,
+    ) -> Result<TopicView, ClientError> {
+        let known = self.topic(name).await?;
+        let index = usize::try_from(partition);
+        if index.map_or(true, |index| index < known.partitions.len()) {
+            return Ok(known);
+        }
+        self.refresh().await?;
+        self.topic(name).await
     }
 
     /// Starts a refresh in the background if none is under way.

@@ -42,6 +42,8 @@ states! {
     TopicRecreatedUnderLoad, "topic recreated under load";
     CreationUnknown, "creation of unknown fate";
     DeletionUnknown, "deletion of unknown fate";
+    PartitionsAdded, "partitions added";
+    GrowthUnknown, "growth of unknown fate";
     OldIdRefused, "old topic id refused";
     DuplicateAnswered, "duplicate answered";
     DuplicateAfterRestart, "duplicate answered after restart";

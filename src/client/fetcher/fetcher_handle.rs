@@ -37,7 +37,7 @@ impl Fetcher {
         start: StartOffset,
     ) -> Result<Offset, ClientError> {
         let client = &self.shared.client;
-        let view = client.topic(topic).await?;
+        let view = client.topic_with(topic, partition).await?;
         let count = view.partitions.len();
         if usize::try_from(partition).map_or(true, |index| index >= count) {
             return Err(ClientError::UnknownPartition {

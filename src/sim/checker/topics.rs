@@ -23,7 +23,10 @@ pub(in crate::sim) struct Topic {
     pub(in crate::sim) lifecycle: Lifecycle,
     /// Class P.
     pub(in crate::sim) is_power_safe: bool,
+    /// Those that it has, and behind them those that it may have.
     pub(in crate::sim) partitions: Vec<PartitionChecker>,
+    /// How many it has for certain: somebody was told.
+    pub(in crate::sim) partition_count: usize,
 }
 
 /// What one name stands for.
@@ -37,6 +40,9 @@ struct Name {
     /// A deletion of records before this offset may still be carried out, whatever the name stands
     /// for then: its fate is unknown.
     stray_deletion: Offset,
+    /// A growth to so many partitions may still be carried out, whatever the name stands for then:
+    /// its fate is unknown.
+    stray_partition_count: usize,
 }
 
 /// A topic as a Metadata answer lists it.
@@ -120,7 +126,9 @@ impl Topics {
             topic_id,
             partition_count,
         } = listing;
-        if *partition_count != wanted_partition_count {
+        let stray = self.names.get(name).map_or(0, |n| n.stray_partition_count);
+        let may_have = stray.max(wanted_partition_count);
+        if !(wanted_partition_count..=may_have).contains(partition_count) {
             return Err(format!(
                 "{name} was created with {wanted_partition_count} partitions and has \
                  {partition_count}"
@@ -139,7 +147,7 @@ impl Topics {
         known.generation += 1;
         known.may_appear = false;
         let stray_deletion = known.stray_deletion;
-        let partitions = (0..*partition_count).map(|_| {
+        let partitions = (0..may_have).map(|_| {
             let mut partition = PartitionChecker::default();
             partition.deleting(stray_deletion);
             partition
@@ -149,6 +157,7 @@ impl Topics {
             lifecycle: Lifecycle::Alive,
             is_power_safe,
             partitions: partitions.collect(),
+            partition_count: *partition_count,
         };
         self.by_id.insert(*topic_id, topic);
         Ok(())
@@ -185,6 +194,43 @@ impl Topics {
             .iter_mut()
             .for_each(|p| *p = PartitionChecker::default());
         Some(topic_id)
+    }
+
+    /// A growth to one partition more is sent, unless the topic has as many as it may have; to how
+    /// many.
+    pub(in crate::sim) fn growing(
+        &mut self,
+        topic_id: TopicId,
+        partition_count_max: usize,
+    ) -> Option<usize> {
+        let topic = self.by_id.get_mut(&topic_id)?;
+        let wanted = topic.partition_count + 1;
+        if wanted > partition_count_max {
+            return None;
+        }
+        if topic.partitions.len() < wanted {
+            topic.partitions.push(PartitionChecker::default());
+        }
+        Some(wanted)
+    }
+
+    /// The topic has so many partitions: a growth was acknowledged, or they were listed.
+    pub(in crate::sim) fn has_partitions(&mut self, topic_id: TopicId, partition_count: usize) {
+        if let Some(topic) = self.by_id.get_mut(&topic_id) {
+            topic.partition_count = topic.partition_count.max(partition_count);
+        }
+    }
+
+    /// What became of a growth is not known.
+    pub(in crate::sim) fn growth_strayed(&mut self, name: &str, partition_count: usize) {
+        let known = self.names.entry(name.to_owned()).or_default();
+        known.stray_partition_count = known.stray_partition_count.max(partition_count);
+    }
+
+    /// Whether a growth of this name may be carried out that nobody waits for any more.
+    pub(in crate::sim) fn may_have_grown(&self, name: &str, partition_count: usize) -> bool {
+        let known = self.names.get(name);
+        known.is_some_and(|known| known.stray_partition_count >= partition_count)
     }
 
     /// The topics that must be listed by an answer to a request that is sent now.
@@ -304,9 +350,10 @@ impl Topic {
         if self.name != *name {
             return Err(format!("{topic_id} is called {name}, it was {}", self.name));
         }
-        if self.partitions.len() != *partition_count {
+        if !(self.partition_count..=self.partitions.len()).contains(partition_count) {
             return Err(format!(
-                "{name} has {partition_count} partitions, it had {}",
+                "{name} has {partition_count} partitions, it had {} and may have {}",
+                self.partition_count,
                 self.partitions.len()
             ));
         }

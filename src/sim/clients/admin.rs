@@ -2,6 +2,7 @@
 //! unknown is repeated until it is known.
 
 use super::cast::Cast;
+use super::growth;
 use crate::client::{Admin, ClientError, OffsetSpec};
 use crate::sim::checker::{NameState, Seen, TopicListing};
 use crate::sim::scenario::TopicPlan;
@@ -49,6 +50,10 @@ pub(super) async fn list(cast: &Cast, admin: &Admin) -> Result<(), ClientError> 
     let checked = ledger.topics.borrow().check_list(&listings, &alive, &gone);
     for listing in ledger.check(checked).unwrap_or_default() {
         appeared(cast, &listing);
+    }
+    let mut topics = ledger.topics.borrow_mut();
+    for listing in &listings {
+        topics.has_partitions(listing.topic_id, listing.partition_count);
     }
     Ok(())
 }
@@ -99,6 +104,7 @@ impl Administrator {
             }
             4 | 5 if is_alive => self.list_offsets(&plan.name).await,
             6 if is_alive => self.delete_records(&plan).await,
+            7 if is_alive => growth::grow(&self.cast, &self.admin, &plan.name).await,
             _ if !is_alive => self.create(&plan).await,
             _ => {}
         }

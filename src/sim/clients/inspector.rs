@@ -24,7 +24,7 @@ async fn inspect_all(cast: &Cast, client: &Client) -> Result<(), ClientError> {
             .iter()
             .filter(|(_, t)| t.lifecycle == Lifecycle::Alive);
         alive
-            .map(|(id, topic)| (id, topic.name.clone(), topic.partitions.len()))
+            .map(|(id, topic)| (id, topic.name.clone(), topic.partition_count))
             .collect()
     };
     for (topic_id, name, partition_count) in alive {

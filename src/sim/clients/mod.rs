@@ -3,6 +3,7 @@
 //! | file | who |
 //! |---|---|
 //! | `admin` | creates, deletes, lists; knows what must be there |
+//! | `growth` | adds partitions |
 //! | `producer` | our own client's producer: all acks, idempotent or not, five in flight |
 //! | `lane` | frames by hand: the same idempotent batch again and again, also after restarts |
 //! | `reader` | long polls by assignment, from anywhere |
@@ -11,6 +12,7 @@
 
 mod admin;
 mod cast;
+mod growth;
 mod inspector;
 mod interrupter;
 mod lane;

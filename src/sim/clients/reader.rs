@@ -87,7 +87,8 @@ impl<'a> Round<'a> {
             let ends: Vec<_> = {
                 let topics = ledger.topics.borrow();
                 let topic = topics.get(state.topic_id).expect("a name's topic is known");
-                topic.partitions.iter().map(|p| p.end_floor()).collect()
+                let known = topic.partitions.iter().take(topic.partition_count);
+                known.map(|p| p.end_floor()).collect()
             };
             for (partition, end) in (0..).zip(ends) {
                 let start = match ledger.below(4) {
