@@ -168,3 +168,23 @@ fn damage_is_found_and_told() {
         });
     }
 }
+
+#[test]
+fn a_partition_that_was_added_since_is_found_and_others_are_not() {
+    with_broker(1, 1, |reactor, broker| async move {
+        let fetcher = fetcher(&reactor, &broker, Vec::new()).await;
+        let start = StartOffset::Earliest;
+        fetcher.assign(TOPIC, 0, start).await.unwrap();
+        broker.add_partition();
+        assert_eq!(fetcher.assign(TOPIC, 1, start).await, Ok(0));
+        let unknown = fetcher.assign(TOPIC, 2, start).await;
+        assert_eq!(
+            unknown,
+            Err(ClientError::UnknownPartition {
+                topic: TOPIC.into(),
+                partition: 2,
+                count: 2,
+            })
+        );
+    });
+}

@@ -1,7 +1,7 @@
 //! One broker with one topic, kept in memory: it checks sequences as a real one does, and does what
 //! the script says instead where there is a script.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 use std::time::Duration;
@@ -90,7 +90,7 @@ pub(super) struct State {
 pub(super) struct Broker {
     pub(super) state: Rc<RefCell<State>>,
     released: Notify,
-    partition_count: i32,
+    partition_count: Rc<Cell<i32>>,
 }
 
 /// Runs `body` with a broker on one simulated machine.
@@ -155,7 +155,7 @@ impl Broker {
                 garbage: None,
             })),
             released: Notify::new(),
-            partition_count,
+            partition_count: Rc::new(Cell::new(partition_count)),
         }
     }
 
@@ -167,6 +167,14 @@ impl Broker {
             .iter()
             .flat_map(|batch| values(batch))
             .collect()
+    }
+
+    /// The topic has one partition more.
+    pub(super) fn add_partition(&self) {
+        let added = self.partition_count.get();
+        self.partition_count.set(added + 1);
+        let mut state = self.state.borrow_mut();
+        state.logs.insert(added, Log::default());
     }
 
     /// Answers what was held back.
@@ -226,7 +234,7 @@ impl Broker {
     }
 
     fn metadata(&self) -> MetadataResponse {
-        let partitions = (0..self.partition_count).map(|index| {
+        let partitions = (0..self.partition_count.get()).map(|index| {
             MetadataResponsePartition::default()
                 .with_partition_index(index)
                 .with_leader_id(1.into())
