@@ -192,9 +192,32 @@ fn head(path: &Path) -> Vec<String> {
     let lines: Vec<&str> = lines.map(str::trim).collect();
     let paragraphs = lines.split(|line| line.is_empty());
     paragraphs
-        .map(|lines| lines.join(" "))
+        .map(|lines| without_code_links(&lines.join(" ")))
         .filter(|paragraph| !paragraph.is_empty())
         .collect()
+}
+
+/// Links into the code, `[text](crate::module)` and `[text]`, become their text.
+fn without_code_links(paragraph: &str) -> String {
+    let mut plain = String::new();
+    let mut rest = paragraph;
+    while let Some((before, link)) = rest.split_once('[') {
+        plain.push_str(before);
+        let (text, behind) = link.split_once(']').expect("a bracket is closed");
+        plain.push_str(text);
+        rest = match behind.strip_prefix("(crate::") {
+            Some(target) => target.split_once(')').map_or("", |(_, behind)| behind),
+            None => behind,
+        };
+    }
+    plain.push_str(rest);
+    plain
+}
+
+#[test]
+fn links_into_the_code_become_their_text() {
+    let plain = without_code_links("see [`a`](crate::a), [b] and (c)");
+    assert_eq!(plain, "see `a`, b and (c)");
 }
 
 fn versions(row: &ApiRow) -> String {
