@@ -60,12 +60,13 @@ async fn delete(core: &Core, item: &DeleteRecordsItem) -> Result<Offset, ErrorCo
             .leader()
             .delete_records(item.before_offset, is_deletable)?
     };
-    let raised = log.raise_log_start(before).await.map_err(|error| {
+    // Before the start moves: a round of retention that sees it moved sees this, too.
+    if before > log.state().log_start_offset {
+        core.has_moved_starts.set(true);
+    }
+    log.raise_log_start(before).await.map_err(|error| {
         tracing::warn!(partition = %log.partition(), %error, "records could not be deleted");
         error.error_code()
     })?;
-    if raised {
-        core.has_moved_starts.set(true);
-    }
     Ok(log.state().log_start_offset)
 }

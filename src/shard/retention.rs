@@ -57,6 +57,10 @@ pub(super) async fn apply(core: &Core) -> usize {
 }
 
 pub(super) async fn drop_old_segments(core: &Core) {
+    if core.has_moved_starts.get() {
+        // By a client, since the round began: the directory's file does not say so yet.
+        return;
+    }
     for replica in replicas(core) {
         if let Err(error) = replica.log().drop_old_segments().await {
             report(&replica, &error);

@@ -7,7 +7,7 @@
 //!
 //! A stop of the broker ends every wait: the answer is what there is.
 //!
-//! Within an incremental session (KIP-227, `fetch_session`) the request
+//! Within an incremental session (KIP-227, `src/fetch_session/`) the request
 //! names what changes, the answer what the client does not know.
 //!
 //! Left out: followers (replica ids), and read_committed's aborted transactions, of which there are
@@ -24,7 +24,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_lite::future;
 
-use crate::config::StoredCompression;
 use crate::fetch_session::{FetchContext, PartitionAnswer};
 use crate::io::Permit;
 use crate::metrics::{Counter, Stage};
@@ -45,9 +44,6 @@ const TOPIC_ID_VERSION_MIN: i16 = 13;
 
 /// From this version on an error that another leader may cure names that leader (KIP-951).
 const CURRENT_LEADER_VERSION_MIN: i16 = 16;
-
-/// Below this version a client cannot read what `compression.type` zstd has stored (KIP-110).
-const ZSTD_VERSION_MIN: i16 = 10;
 
 /// Below this version a client does not know KAFKA_STORAGE_ERROR, and must not give up.
 const STORAGE_ERROR_VERSION_MIN: i16 = 6;
@@ -278,10 +274,6 @@ fn item(call: &Call, view: &TopicView, partition: &FetchPartition) -> Result<Fet
     if !call.node.shard.has_partition(key) {
         return Err(ErrorCode::UnknownTopicOrPartition);
     }
-    let is_zstd = view.config.compression == StoredCompression::Zstd;
-    if is_zstd && call.header.api_version < ZSTD_VERSION_MIN {
-        return Err(ErrorCode::UnsupportedCompressionType);
-    }
     Ok(FetchItem {
         partition: key,
         fetch_offset: partition.fetch_offset,
@@ -408,8 +400,11 @@ fn fetched(
         }
         error => error,
     };
-    // Null, where nobody asked for them.
-    let has_aborted = request.isolation_level == READ_COMMITTED && !outcome.ends_the_wait();
+    // Null where nobody asked for them, and with an error of the partition itself.
+    let has_aborted = match outcome.error {
+        ErrorCode::UnknownTopicOrPartition | ErrorCode::UnknownTopicId => true,
+        _ => request.isolation_level == READ_COMMITTED && !outcome.ends_the_wait(),
+    };
     let mut data = PartitionData::default()
         .with_partition_index(index)
         .with_error_code(error.code())

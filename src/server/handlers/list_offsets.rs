@@ -5,7 +5,7 @@
 //! KIP-405; the log start where there is no tier), -5 the end of what is tiered (v9, KIP-1005;
 //! none). Others are refused with UNSUPPORTED_VERSION, each for its partition.
 //!
-//! A partition that is named twice is refused each time, before anything else is looked at, as
+//! A partition that is named twice is refused, once, before anything else is looked at, as
 //! Kafka does. Consumers see the log up to their `isolation_level` (v2), whose last stable offset
 //! is the high watermark; whoever comes with a replica id sees all of it. `timeout_ms` is for
 //! tiered storage.
@@ -41,48 +41,38 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
     Ok(Box::pin(async move {
         let mut items = Vec::new();
         let mut slots = Vec::new();
-        let counts = counts(&request);
+        let mut counts = counts(&request);
         let isolation = isolation(&request);
         for topic in &request.topics {
             let view = call.node.shard.topic_by_name(&topic.name);
             for partition in &topic.partitions {
-                let is_named_twice = counts[&(topic.name.as_str(), partition.partition_index)] > 1;
-                let item = match is_named_twice {
-                    true => Err(ErrorCode::InvalidRequest),
-                    false => item(&call, view.as_ref(), partition, isolation),
+                let key = (topic.name.as_str(), partition.partition_index);
+                let count = counts.get_mut(&key).expect("all are counted");
+                let slot = match std::mem::take(count) {
+                    0 => Slot::Repeated,
+                    1 => match item(&call, view.as_ref(), partition, isolation) {
+                        Ok(item) => {
+                            items.push(item);
+                            Slot::Asked
+                        }
+                        Err(error) => Slot::Refused(error),
+                    },
+                    _ => Slot::Refused(ErrorCode::InvalidRequest),
                 };
-                slots.push(match item {
-                    Ok(item) => {
-                        items.push(item);
-                        None
-                    }
-                    Err(error) => Some(ListedOffset::failed(error)),
-                });
+                slots.push(slot);
             }
         }
-        let listed = call
-            .node
-            .shard
-            .list_offsets(items)
-            .await
-            .ok_or(CloseReason::Stopping)?;
-        let mut listed = listed.into_iter();
-        let mut all = slots
-            .into_iter()
-            .map(|slot| slot.unwrap_or_else(|| listed.next().expect("an offset for each item")));
+        let listed = call.node.shard.list_offsets(items).await;
+        let mut listed = listed.ok_or(CloseReason::Stopping)?.into_iter();
+        let mut slots = slots.into_iter();
         let topics = request.topics.iter().map(|topic| {
-            let partitions = topic.partitions.iter().map(|partition| {
-                let mut offset = all.next().expect("an offset for each partition");
-                if offset.error == ErrorCode::OffsetNotAvailable
-                    && call.header.api_version < OFFSET_NOT_AVAILABLE_VERSION_MIN
-                {
-                    offset.error = ErrorCode::LeaderNotAvailable;
-                }
-                if call.header.api_version < LEADER_EPOCH_VERSION_MIN {
-                    offset.leader_epoch = -1;
-                }
-                call.count_error(offset.error);
-                response(partition.partition_index, &offset)
+            let partitions = topic.partitions.iter().filter_map(|partition| {
+                let offset = match slots.next().expect("a slot for each partition") {
+                    Slot::Repeated => return None,
+                    Slot::Asked => listed.next().expect("an offset for each item"),
+                    Slot::Refused(error) => ListedOffset::failed(error),
+                };
+                Some(response(&call, partition.partition_index, offset))
             });
             ListOffsetsTopicResponse::default()
                 .with_partitions(partitions.collect())
@@ -90,6 +80,15 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
         });
         call.finish(&ListOffsetsResponse::default().with_topics(topics.collect()))
     }))
+}
+
+/// What becomes of one partition of the request.
+enum Slot {
+    /// The next of the items that were sent to the owners.
+    Asked,
+    Refused(ErrorCode),
+    /// Named before, where it was answered.
+    Repeated,
 }
 
 /// How often each partition is named.
@@ -134,7 +133,16 @@ fn item(
     })
 }
 
-fn response(index: i32, listed: &ListedOffset) -> ListOffsetsPartitionResponse {
+fn response(call: &Call, index: i32, mut listed: ListedOffset) -> ListOffsetsPartitionResponse {
+    let version = call.header.api_version;
+    let is_new_to_it = version < OFFSET_NOT_AVAILABLE_VERSION_MIN;
+    if listed.error == ErrorCode::OffsetNotAvailable && is_new_to_it {
+        listed.error = ErrorCode::LeaderNotAvailable;
+    }
+    if version < LEADER_EPOCH_VERSION_MIN {
+        listed.leader_epoch = -1;
+    }
+    call.count_error(listed.error);
     ListOffsetsPartitionResponse::default()
         .with_partition_index(index)
         .with_error_code(listed.error.code())
