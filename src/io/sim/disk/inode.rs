@@ -284,9 +284,19 @@ impl Inode {
         self.size = self.size.max(write.units().end * UNIT);
     }
 
-    /// The write failed; what has landed of it stays.
-    pub(super) fn abandon_write(&mut self, id: u64) {
-        self.in_flight.retain(|write| write.id != id);
+    /// The write failed; what has landed of it stays, and is as that of any write: what a sync
+    /// that begins now covers, a loss of power does not take.
+    pub(super) fn abandon_write(&mut self, id: u64, sequence: u64) {
+        let Some(index) = self.in_flight.iter().position(|write| write.id == id) else {
+            return;
+        };
+        for index in self.in_flight.swap_remove(index).units() {
+            if let Some(unit) = self.units.get_mut(&index)
+                && unit.new_since == Some(INCOMPLETE)
+            {
+                unit.new_since = Some(sequence);
+            }
+        }
     }
 
     /// Bytes from `position`, fewer at the end of the file.

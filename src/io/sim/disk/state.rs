@@ -281,7 +281,7 @@ impl DiskState {
                 let units = units.expect("a write is in flight").units();
                 let before = inode.unit_count();
                 inode.land_some(units, &mut self.chance, 0.5, sequence);
-                inode.abandon_write(id);
+                inode.abandon_write(id, sequence);
                 self.used_unit_count += inode.unit_count() - before;
             }
             DiskOperation::WriteFile { path, contents } if self.chance.coin() => {
@@ -428,7 +428,7 @@ impl DiskState {
             .get_mut(&descriptor.inode)
             .expect("open files are kept");
         if !descriptor.writable {
-            inode.abandon_write(id);
+            inode.abandon_write(id, sequence);
             return Err(system_error(libc::EBADF));
         }
         let write = inode.in_flight.iter().find(|write| write.id == id);
@@ -437,7 +437,7 @@ impl DiskState {
             .units();
         let new_count = inode.missing_unit_count(units);
         if (self.used_unit_count + new_count) * UNIT > self.capacity_size {
-            inode.abandon_write(id);
+            inode.abandon_write(id, sequence);
             return Err(system_error(libc::ENOSPC));
         }
         let before = inode.unit_count();

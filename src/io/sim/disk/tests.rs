@@ -552,6 +552,31 @@ fn after_a_failed_flush_a_successful_one_proves_nothing() {
 }
 
 #[test]
+fn what_a_failed_write_has_left_and_a_sync_has_covered_stays() {
+    let mut read = BTreeSet::new();
+    for seed in 0..SEED_COUNT {
+        let sim = Simulation::new(SimOptions::with_seed(seed));
+        sim.run(HERE, |reactor| async move {
+            durable_file(&reactor.disk(), "a", 1).await;
+        });
+        sim.fail_disk(HERE, DiskFault::Write, 1, |path| path.ends_with("a"));
+        let found = sim.run(HERE, |reactor| async move {
+            let disk = reactor.disk();
+            let file = disk.open(Path::new("/d/a"), CREATE).await.unwrap();
+            assert_eq!(code(write(&file, &disk, 1, 2).await), Some(libc::EIO));
+            write(&file, &disk, 2, 3).await.unwrap();
+            file.sync_all().await.unwrap();
+            file.read_at(UNIT, 1, IoClass::Commit).await.unwrap()[0]
+        });
+        sim.power_cut(HERE);
+        let left = sim.file_contents(HERE, Path::new("/d/a")).unwrap();
+        assert_eq!(left[UNIT as usize], found, "seed {seed}");
+        read.insert(found);
+    }
+    assert_eq!(read, BTreeSet::from([0, 2]));
+}
+
+#[test]
 fn a_full_disk_takes_overwrites_only() {
     let sim = Simulation::new(SimOptions::with_seed(1));
     sim.set_disk_capacity(HERE, 3 * UNIT);
