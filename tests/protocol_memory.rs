@@ -8,10 +8,12 @@ use std::sync::{Mutex, PoisonError};
 use bytes::Bytes;
 use ringlog::protocol::hostile::{Direction, Fill, sample};
 use ringlog::protocol::messages::{
-    ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest, DeleteRecordsRequest,
-    DeleteTopicsRequest, DescribeClusterRequest, DescribeLogDirsRequest, DescribeProducersRequest,
-    DescribeTopicPartitionsRequest, FetchRequest, FindCoordinatorRequest, InitProducerIdRequest,
-    ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest, ProduceRequest,
+    AlterConfigsRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
+    DeleteRecordsRequest, DeleteTopicsRequest, DescribeClusterRequest, DescribeConfigsRequest,
+    DescribeLogDirsRequest, DescribeProducersRequest, DescribeTopicPartitionsRequest, FetchRequest,
+    FindCoordinatorRequest, IncrementalAlterConfigsRequest, InitProducerIdRequest,
+    ListConfigResourcesRequest, ListOffsetsRequest, MetadataRequest, OffsetForLeaderEpochRequest,
+    ProduceRequest,
 };
 use ringlog::protocol::{
     API_TABLE, ApiKey, ApiRow, CheckedBody, DECODED_SIZE_FLOOR, MalformedFrame, check_request,
@@ -91,6 +93,10 @@ fn decode(key: ApiKey, direction: Direction, body: CheckedBody) -> Result<(), Ma
         ApiKey::DeleteRecords => decode_as!(DeleteRecordsRequest),
         ApiKey::InitProducerId => decode_as!(InitProducerIdRequest),
         ApiKey::OffsetForLeaderEpoch => decode_as!(OffsetForLeaderEpochRequest),
+        ApiKey::DescribeConfigs => decode_as!(DescribeConfigsRequest),
+        ApiKey::AlterConfigs => decode_as!(AlterConfigsRequest),
+        ApiKey::IncrementalAlterConfigs => decode_as!(IncrementalAlterConfigsRequest),
+        ApiKey::ListConfigResources => decode_as!(ListConfigResourcesRequest),
         ApiKey::DescribeLogDirs => decode_as!(DescribeLogDirsRequest),
         ApiKey::CreatePartitions => decode_as!(CreatePartitionsRequest),
         ApiKey::DescribeCluster => decode_as!(DescribeClusterRequest),

@@ -9,6 +9,7 @@ use crate::types::NodeId;
 use super::error::ConfigErrors;
 use super::listener::{self, HostPort, Listener};
 use super::settings::{Settings, Source};
+use super::together;
 use super::topic::TopicConfig;
 
 /// Where fetches read (`fetch.path`).
@@ -56,8 +57,6 @@ pub struct BrokerConfig {
     pub socket_request_max_bytes: usize,
     /// `None`: idle connections stay open.
     pub connections_max_idle: Option<Duration>,
-    pub max_connections: usize,
-    pub max_connections_per_ip: usize,
     /// Host names or addresses with limits of their own.
     pub max_connections_per_ip_overrides: Vec<(String, usize)>,
     /// `None`: the kernel adapts it.
@@ -126,8 +125,6 @@ impl BrokerConfig {
             connections_max_idle: u64::try_from(settings.number("connections.max.idle.ms"))
                 .ok()
                 .map(Duration::from_millis),
-            max_connections: int(&settings, "max.connections"),
-            max_connections_per_ip: int(&settings, "max.connections.per.ip"),
             max_connections_per_ip_overrides: per_ip_overrides(&settings)?,
             socket_send_buffer_bytes: positive(&settings, "socket.send.buffer.bytes"),
             socket_receive_buffer_bytes: positive(&settings, "socket.receive.buffer.bytes"),
@@ -197,36 +194,14 @@ fn per_ip_overrides(settings: &Settings) -> Result<Vec<(String, usize)>, ConfigE
         })?;
         overrides.push(parsed);
     }
-    let of_all = "max.connections.per.ip";
-    if settings.number(of_all) == 0 && overrides.is_empty() {
-        let reason = format!("0 lets nobody in unless `{name}` names who may");
-        return Err(settings.mistake(of_all, reason));
-    }
     Ok(overrides)
 }
 
-/// Rules between keys.
 fn check_together(settings: &Settings) -> Result<(), ConfigErrors> {
-    for name in [
-        "log.retention.ms",
-        "log.retention.minutes",
-        "log.retention.hours",
-    ] {
-        if settings.number_if_set(name) == Some(0) {
-            return Err(settings.mistake(name, "must be -1 (never) or at least 1".to_owned()));
-        }
+    match together::first_mistake(settings) {
+        Some(mistake) => Err(settings.mistake(mistake.name, mistake.reason)),
+        None => Ok(()),
     }
-    let not_below = [
-        ("log.unflushed.bytes.max", "message.max.bytes"),
-        ("shard.request.memory.bytes", "socket.request.max.bytes"),
-    ];
-    for (large, small) in not_below {
-        let limit = settings.number(small);
-        if settings.number(large) < limit {
-            return Err(settings.mistake(large, format!("less than `{small}`, which is {limit}")));
-        }
-    }
-    Ok(())
 }
 
 fn listeners(settings: &Settings) -> Result<Vec<Listener>, ConfigErrors> {

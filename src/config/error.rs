@@ -72,14 +72,58 @@ impl From<ConfigError> for ConfigErrors {
 /// Kafka words it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 pub enum InvalidTopicConfig {
-    #[error("Unknown topic config name: {name}")]
+    #[error("Unknown topic config name: {}", shortened(name))]
     UnknownName { name: String },
-    #[error("Null value not supported for topic configs: {name}")]
+    #[error("Null value not supported for topic configs: {}", shortened(name))]
     NullValue { name: String },
-    #[error("Invalid value {value} for configuration {name}: {reason}")]
+    #[error(
+        "Invalid value {} for configuration {name}: {reason}",
+        shortened(value)
+    )]
     InvalidValue {
         name: String,
         value: String,
         reason: String,
     },
+    /// Two keys that do not go together.
+    #[error("conflict topic config setting {low} ({low_value}) > {high} ({high_value})")]
+    Conflict {
+        low: &'static str,
+        low_value: i64,
+        high: &'static str,
+        high_value: i64,
+    },
+}
+
+/// Why a change of a running broker's settings is refused, worded as Kafka words it
+/// (`DynamicBrokerConfig`).
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InvalidBrokerConfig {
+    /// Kafka keeps such names, for its plugins; here nothing could ever read them.
+    #[error("Unknown config name: {}; {advice}", shortened(name))]
+    UnknownName { name: String, advice: String },
+    /// The names of all of them.
+    #[error("Cannot update these configs dynamically: Set({})", shortened(names))]
+    NotDynamic { names: String },
+    #[error(
+        "Invalid value {} for configuration {name}: {reason}",
+        shortened(value)
+    )]
+    InvalidValue {
+        name: String,
+        value: String,
+        reason: String,
+    },
+}
+
+/// Characters of what a client wrote that a message repeats.
+const SHOWN_CHARACTERS_MAX: usize = 1000;
+
+/// A client's own text in a message to it: a message must fit a string of the protocol's older
+/// versions, and nobody reads that much.
+fn shortened(text: &str) -> std::borrow::Cow<'_, str> {
+    match text.char_indices().nth(SHOWN_CHARACTERS_MAX) {
+        None => text.into(),
+        Some((end, _)) => format!("{}...", &text[..end]).into(),
+    }
 }

@@ -12,6 +12,8 @@ pub enum Kind {
     Double,
     String,
     List,
+    /// A list that Kafka's table calls a STRING: clients are told so, and nothing can be appended.
+    StringList,
     /// Text that is never shown again.
     Password,
 }
@@ -25,7 +27,7 @@ impl Kind {
             Kind::Int => "INT",
             Kind::Long => "LONG",
             Kind::Double => "DOUBLE",
-            Kind::String => "STRING",
+            Kind::String | Kind::StringList => "STRING",
             Kind::List => "LIST",
             Kind::Password => "PASSWORD",
         }
@@ -40,10 +42,14 @@ pub enum Valid {
     AtLeast(i64),
     /// A number between these, both included.
     Between(i64, i64),
+    /// A number between the first two, both included, or the third.
+    BetweenOr(i64, i64, i64),
     /// One of these words.
     OneOf(&'static [&'static str]),
     /// A list of these words.
     ListOf(&'static [&'static str]),
+    /// `*`, or a list of replicas: `partition:broker` each.
+    ReplicaList,
 }
 
 /// A broker key that a topic key takes its default from.
@@ -87,6 +93,9 @@ pub struct Key {
     pub valid: Valid,
     pub scope: Scope,
     pub support: Support,
+    /// Whether a broker key may be changed while the broker runs, for one broker and for all
+    /// (KIP-226; Kafka's update mode `cluster-wide`). A topic key always may.
+    pub dynamic: bool,
     /// Whether Kafka has no such key.
     pub own: bool,
     pub doc: &'static str,
@@ -103,6 +112,7 @@ impl Key {
             valid: Valid::Any,
             scope: Scope::Broker,
             support: Support::Full,
+            dynamic: false,
             own: false,
             doc: "",
         }
@@ -112,7 +122,14 @@ impl Key {
     pub const fn topic(name: &'static str, kind: Kind, synonyms: &'static [Synonym]) -> Key {
         let mut key = Key::broker(name, kind);
         key.scope = Scope::Topic(synonyms);
+        key.dynamic = true;
         key
+    }
+
+    /// The broker key may be changed while the broker runs.
+    pub const fn dynamic(mut self) -> Key {
+        self.dynamic = true;
+        self
     }
 
     /// The key is Ringlog's own.
@@ -166,8 +183,10 @@ impl fmt::Display for Valid {
             Valid::Any => write!(f, "value"),
             Valid::AtLeast(low) => write!(f, "of at least {low}"),
             Valid::Between(low, high) => write!(f, "from {low} to {high}"),
+            Valid::BetweenOr(low, high, other) => write!(f, "from {low} to {high}, or {other}"),
             Valid::OneOf(words) => write!(f, "that is one of {}", words.join(", ")),
             Valid::ListOf(words) => write!(f, "of any of {}", words.join(", ")),
+            Valid::ReplicaList => write!(f, "of partition:broker, or *"),
         }
     }
 }

@@ -16,6 +16,10 @@ pub enum Source {
     Default,
     /// The broker's file or command line (for a topic key: of one of its synonyms).
     Broker(Place),
+    /// Set for all brokers while they ran (for a topic key: one of its synonyms).
+    DynamicDefaultBroker,
+    /// Set for this broker while it ran (for a topic key: one of its synonyms).
+    DynamicBroker,
     /// The topic's own overrides.
     Topic,
 }
@@ -143,12 +147,16 @@ impl Settings {
         }
     }
 
+    pub(super) fn put(&mut self, setting: Setting) {
+        self.values.insert(setting.key.name, setting);
+    }
+
     /// A mistake in the value of a key that only shows together with others.
     pub(super) fn mistake(&self, name: &str, reason: String) -> ConfigErrors {
         let setting = &self.values[name];
         let place = match &setting.source {
             Source::Broker(place) => place.clone(),
-            Source::Default | Source::Topic => Place::Whole,
+            _ => Place::Whole,
         };
         ConfigErrors::from(ConfigError::InvalidValue {
             place,
@@ -282,25 +290,20 @@ impl Loader {
     }
 
     fn not_in_table(&mut self, place: Place, name: &str) {
-        let advice = match kafka_names::rest(name) {
-            Some(Rest::NotNeeded) => {
+        let advice = match kafka_names::group_of(name) {
+            Some(group) if group.rest == Rest::Refused => {
+                format!(
+                    "Kafka has it, and {}; remove it to accept that",
+                    group.reason
+                )
+            }
+            Some(group) => {
+                let reason = group.reason;
                 let text =
-                    format!("{place}: `{name}` is a key of Kafka that Ringlog does not need");
+                    format!("{place}: `{name}` is a key of Kafka that has no effect: {reason}");
                 return self.warn(name, text);
             }
-            Some(Rest::NotBuilt) => {
-                let text = format!(
-                    "{place}: `{name}` is a key of Kafka that has no effect: Ringlog has not \
-                     built it yet"
-                );
-                return self.warn(name, text);
-            }
-            Some(Rest::Refused) => {
-                "Kafka has it, Ringlog has not built it, and without it the broker would be open \
-                 to everyone who reaches it; remove it to accept that"
-                    .to_owned()
-            }
-            None => advice_for_unknown(name),
+            None => advice_for_unknown(name).unwrap_or_else(|| "remove the line".to_owned()),
         };
         self.errors.push(ConfigError::UnknownKey {
             place,
@@ -316,20 +319,18 @@ impl Loader {
     }
 }
 
-fn advice_for_unknown(name: &str) -> String {
+/// What may have been meant by a name that is no broker key of ours or Kafka's.
+pub(super) fn advice_for_unknown(name: &str) -> Option<String> {
     if let Some(Scope::Topic(synonyms)) = table::topic_key(name).map(|key| key.scope) {
-        return match synonyms.first() {
+        return Some(match synonyms.first() {
             Some(broker) => format!(
                 "it is a topic's; the default for all topics is `{}`",
                 broker.name
             ),
             None => "it is a topic's, set it there".to_owned(),
-        };
+        });
     }
-    match nearest(name) {
-        Some(nearest) => format!("did you mean `{nearest}`?"),
-        None => "remove the line".to_owned(),
-    }
+    nearest(name).map(|nearest| format!("did you mean `{nearest}`?"))
 }
 
 /// The known name with the fewest edits, if they are few for its length.

@@ -1,3 +1,5 @@
+mod dynamic;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -33,11 +35,8 @@ fn names_are_unique_within_their_scope_and_not_also_in_the_lists() {
         for name in std::iter::once(&key.name).chain(key.aliases) {
             assert!(seen.insert((is_broker, *name)), "{name} twice in the table");
             if is_broker {
-                assert_eq!(
-                    kafka_names::rest(name),
-                    None,
-                    "{name} is in the table and a list"
-                );
+                let listed = kafka_names::group_of(name).is_some();
+                assert!(!listed, "{name} is in the table and a list");
             }
         }
     }
@@ -84,6 +83,8 @@ fn another_value(key: &Key) -> String {
         ("log.unflushed.bytes.max" | "shard.request.memory.bytes", ..) => "999999999".to_owned(),
         (_, Kind::Boolean, _) => (key.default == Some("false")).to_string(),
         (_, _, Valid::AtLeast(low) | Valid::Between(low, _)) => step(low.max(1)).to_string(),
+        (_, _, Valid::BetweenOr(low, ..)) => low.to_string(),
+        (_, _, Valid::ReplicaList) => "0:1".to_owned(),
         (_, _, Valid::OneOf(words) | Valid::ListOf(words)) => {
             let other = words.iter().find(|word| Some(**word) != key.default);
             (*other.unwrap()).to_owned()
@@ -92,8 +93,11 @@ fn another_value(key: &Key) -> String {
     }
 }
 
-/// Keys whose effect does not show when they alone are changed.
+/// Keys whose effect does not show when they alone are changed, or that are read from the settings
+/// each time, since they may change.
 const CHECKED_ELSEWHERE: &[&str] = &[
+    "max.connections",
+    "max.connections.per.ip",
     "listener.security.protocol.map",
     "controller.listener.names",
 ];
@@ -152,6 +156,21 @@ fn refusals_are_worded_as_kafka_words_them() {
         ),
         ("cleanup.policy", " compact , delete ", None),
         ("cleanup.policy", "", None),
+        (
+            "leader.replication.throttled.replicas",
+            "bad",
+            Some(
+                "leader.replication.throttled.replicas must be the literal '*' or a list of \
+                 replicas in the following format: \
+                 [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+            ),
+        ),
+        ("leader.replication.throttled.replicas", "0:1, 1:2", None),
+        (
+            "compression.gzip.level",
+            "0",
+            Some("Value must be between 1 and 9 or equal to -1"),
+        ),
         ("preallocate", "TRUE", None),
         (
             "preallocate",
@@ -312,7 +331,10 @@ fn unknown_keys_say_what_to_do() {
             "segment.bytes=1",
             "it is a topic's; the default for all topics is `log.segment.bytes`",
         ),
-        ("preallocate=true", "it is a topic's, set it there"),
+        (
+            "remote.storage.enable=false",
+            "it is a topic's, set it there",
+        ),
         ("something.quite.different=1", "remove the line"),
         ("authorizer.class.name=x", "remove it to accept that"),
     ];

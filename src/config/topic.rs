@@ -86,6 +86,7 @@ impl TopicConfig {
         overrides: &BTreeMap<String, String>,
     ) -> Result<TopicConfig, InvalidTopicConfig> {
         let settings = TopicConfig::settings(broker, overrides)?;
+        check_lags(&settings)?;
         let config = TopicConfig::from_settings(&settings);
         let unflushed_max = broker.number("log.unflushed.bytes.max");
         if i64::from(config.max_message_bytes) > unflushed_max {
@@ -101,7 +102,30 @@ impl TopicConfig {
         Ok(config)
     }
 
-    /// Every topic key with its value and where that came from: what DescribeConfigs shows.
+    /// The settings of a topic that is there already. Its overrides were checked when they were
+    /// set; those that are not valid any more, since the broker's limits have changed, do not
+    /// count, and are returned by name with the reason.
+    pub fn resolve_stored(
+        broker: &Settings,
+        overrides: &BTreeMap<String, String>,
+    ) -> (TopicConfig, BTreeMap<String, InvalidTopicConfig>) {
+        let mut counting = overrides.clone();
+        let mut left_out = BTreeMap::new();
+        loop {
+            let error = match TopicConfig::resolve(broker, &counting) {
+                Ok(config) => return (config, left_out),
+                Err(error) => error,
+            };
+            let name = error.names().find(|name| counting.contains_key(*name));
+            let Some(name) = name.map(str::to_owned) else {
+                panic!("the broker's own settings are no topic's: {error}");
+            };
+            counting.remove(&name);
+            left_out.insert(name, error);
+        }
+    }
+
+    /// Every topic key with its value and where that came from.
     pub fn settings(
         broker: &Settings,
         overrides: &BTreeMap<String, String>,
@@ -181,6 +205,34 @@ impl TopicConfig {
 
 fn level(settings: &Settings, name: &str) -> i32 {
     i32::try_from(settings.number(name)).expect("the table keeps levels small")
+}
+
+/// Kafka's `LogConfig.validateValues`.
+fn check_lags(settings: &Settings) -> Result<(), InvalidTopicConfig> {
+    let (low, high) = ("min.compaction.lag.ms", "max.compaction.lag.ms");
+    let (low_value, high_value) = (settings.number(low), settings.number(high));
+    if low_value <= high_value {
+        return Ok(());
+    }
+    Err(InvalidTopicConfig::Conflict {
+        low,
+        low_value,
+        high,
+        high_value,
+    })
+}
+
+impl InvalidTopicConfig {
+    /// The keys that it is about.
+    fn names(&self) -> impl Iterator<Item = &str> {
+        let (name, other) = match self {
+            InvalidTopicConfig::UnknownName { name }
+            | InvalidTopicConfig::NullValue { name }
+            | InvalidTopicConfig::InvalidValue { name, .. } => (name.as_str(), None),
+            InvalidTopicConfig::Conflict { low, high, .. } => (*low, Some(*high)),
+        };
+        std::iter::once(name).chain(other)
+    }
 }
 
 fn own_setting(key: &'static Key, text: &str) -> Result<Setting, InvalidTopicConfig> {

@@ -6,6 +6,10 @@ use std::fmt;
 
 use super::key::{Key, Kind, Support, Valid};
 
+/// Bytes of the text of a value, at most: what a string of the protocol's older versions can hold,
+/// so that every client can be told.
+pub const VALUE_SIZE_MAX: usize = i16::MAX as usize;
+
 /// A checked value. Numbers of all widths are `Number`; their range is that of the key's type.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Value {
@@ -40,7 +44,8 @@ impl fmt::Display for Value {
         match self {
             Value::Boolean(value) => write!(f, "{value}"),
             Value::Number(value) => write!(f, "{value}"),
-            Value::Double(value) => write!(f, "{value}"),
+            // As Java writes it: with a decimal point.
+            Value::Double(value) => write!(f, "{value:?}"),
             Value::Text(value) => write!(f, "{value}"),
             Value::List(values) => write!(f, "{}", values.join(",")),
             Value::Password(secret) => write!(f, "{secret:?}"),
@@ -54,6 +59,11 @@ impl Value {
     /// The error is the reason alone (`Value must be at least 1048576`).
     pub fn parse(key: &Key, text: &str) -> Result<Value, String> {
         let text = text.trim();
+        if text.len() > VALUE_SIZE_MAX {
+            return Err(format!(
+                "Value must be no longer than {VALUE_SIZE_MAX} bytes"
+            ));
+        }
         let value = match key.kind {
             Kind::Boolean => boolean(text)?,
             Kind::Short => number(text, i64::from(i16::MIN), i64::from(i16::MAX), key.kind)?,
@@ -64,10 +74,10 @@ impl Value {
                 _ => return Err(not_a_number(key.kind)),
             },
             Kind::String => Value::Text(text.to_owned()),
-            Kind::List => Value::List(list(text)),
+            Kind::List | Kind::StringList => Value::List(list(text)),
             Kind::Password => Value::Password(Secret(text.to_owned())),
         };
-        check(key.valid, &value)?;
+        check(key, &value)?;
         check_built(key.support, &value)?;
         Ok(value)
     }
@@ -101,8 +111,8 @@ fn list(text: &str) -> Vec<String> {
     text.split(',').map(|item| item.trim().to_owned()).collect()
 }
 
-fn check(valid: Valid, value: &Value) -> Result<(), String> {
-    match (valid, value) {
+fn check(key: &Key, value: &Value) -> Result<(), String> {
+    match (key.valid, value) {
         (Valid::Any, _) => Ok(()),
         (Valid::AtLeast(low) | Valid::Between(low, _), Value::Number(number)) if *number < low => {
             Err(format!("Value must be at least {low}"))
@@ -118,6 +128,13 @@ fn check(valid: Valid, value: &Value) -> Result<(), String> {
         (Valid::Between(_, high), Value::Double(number)) if *number > high as f64 => {
             Err(format!("Value must be no more than {high}"))
         }
+        (Valid::BetweenOr(low, high, other), Value::Number(number))
+            if !(low..=high).contains(number) && *number != other =>
+        {
+            Err(format!(
+                "Value must be between {low} and {high} or equal to {other}"
+            ))
+        }
         (Valid::OneOf(words), Value::Text(text)) if !words.contains(&text.as_str()) => {
             Err(format!("String must be one of: {}", words.join(", ")))
         }
@@ -126,8 +143,23 @@ fn check(valid: Valid, value: &Value) -> Result<(), String> {
         {
             Err(format!("String must be one of: {}", words.join(", ")))
         }
+        (Valid::ReplicaList, Value::List(items)) if !is_replica_list(items) => Err(format!(
+            "{} must be the literal '*' or a list of replicas in the following format: \
+             [partitionId]:[brokerId],[partitionId]:[brokerId],...",
+            key.name
+        )),
         _ => Ok(()),
     }
+}
+
+/// As Kafka's `ThrottledReplicaListValidator` has it.
+fn is_replica_list(items: &[String]) -> bool {
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let is_replica = |item: &String| {
+        item.split_once(':')
+            .is_some_and(|(partition, broker)| is_number(partition) && is_number(broker))
+    };
+    matches!(items, [all] if all == "*") || items.iter().all(is_replica)
 }
 
 fn check_built(support: Support, value: &Value) -> Result<(), String> {

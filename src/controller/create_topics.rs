@@ -6,7 +6,6 @@ use super::directories::DirectoryPlacer;
 use super::machine::Controller;
 use super::placement::{Placement, Refusal, partition_records};
 use super::request::{ControllerReply, CreateTopicResult, CreateTopics, NewTopic, Outcome};
-use crate::config::TopicConfig;
 use crate::metadata::{
     CLUSTER_METADATA_TOPIC, ConfigRecord, ConfigResource, GROUP_METADATA_TOPIC, MetadataRecord,
     TRANSACTION_STATE_TOPIC, TopicRecord, collision_key, validate_topic_name,
@@ -201,7 +200,8 @@ impl Controller {
                 without_value.join(",")
             )));
         }
-        TopicConfig::resolve(&self.config.settings, &configs)
+        self.dynamic
+            .topic(&configs)
             .map_err(|error| invalid(error.to_string()))?;
         Ok(configs)
     }

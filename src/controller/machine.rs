@@ -5,8 +5,10 @@ use std::sync::Arc;
 
 use super::directories::{DirectoryPlacer, DirectorySpace};
 use super::request::{ControllerReply, ControllerRequest, Outcome};
-use crate::config::BrokerConfig;
-use crate::metadata::{ApplyError, MetadataDelta, MetadataImage, MetadataRecord, collision_key};
+use crate::config::{BrokerConfig, DynamicBrokerConfig};
+use crate::metadata::{
+    ApplyError, ConfigResourceType, MetadataDelta, MetadataImage, MetadataRecord, collision_key,
+};
 use crate::types::Monotonic;
 
 /// Turns requests into metadata records. Lives on shard 0.
@@ -17,6 +19,8 @@ use crate::types::Monotonic;
 pub struct Controller {
     pub(super) config: Arc<BrokerConfig>,
     pub(super) image: MetadataImage,
+    /// The broker's settings with what the image says of them.
+    pub(super) dynamic: DynamicBrokerConfig,
     pub(super) colliding: BTreeMap<String, BTreeSet<Arc<str>>>,
 }
 
@@ -24,6 +28,7 @@ impl Controller {
     /// A controller before the first record of the log is replayed.
     pub fn new(config: Arc<BrokerConfig>) -> Controller {
         Controller {
+            dynamic: DynamicBrokerConfig::new(Arc::clone(&config)),
             config,
             image: MetadataImage::default(),
             colliding: BTreeMap::new(),
@@ -54,6 +59,7 @@ impl Controller {
             ControllerRequest::CreatePartitions(request) => {
                 self.create_partitions(request, placer())
             }
+            ControllerRequest::AlterConfigs(request) => self.alter_configs(request),
             ControllerRequest::AllocateProducerIds => self.allocate_producer_ids(),
             ControllerRequest::RegisterBroker(request) => self.register_broker(request),
             ControllerRequest::AssignDirectories(found) => self.assign_directories(&found),
@@ -73,6 +79,13 @@ impl Controller {
             _ => None,
         };
         self.image.apply(record, delta)?;
+        if let MetadataRecord::Config(record) = record
+            && record.resource.resource_type == ConfigResourceType::Broker
+        {
+            let (cluster, node) = self.image.broker_configs(self.config.node_id);
+            // What does not count any more is told by the shards, which see the image as a whole.
+            (self.dynamic, _) = self.dynamic.with(cluster, node);
+        }
         if let MetadataRecord::Topic(record) = record
             && let Some(key) = collision_key(&record.name)
         {

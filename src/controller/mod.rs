@@ -1,4 +1,4 @@
-//! The controller: requests for topics, producer ids and brokers become metadata records.
+//! The controller: requests for topics, settings, producer ids and brokers become metadata records.
 //!
 //! [`Controller::handle`] reads and answers with records; only [`Controller::replay`] changes
 //! anything. Shard 0 drives it: it appends the records of an [`Outcome`] to the metadata log as one
@@ -13,6 +13,7 @@
 //!   cannot create the same topic.
 //! - A name that stands twice in a CreateTopics request is not created at all, not even once.
 
+mod alter_configs;
 mod brokers;
 mod create_partitions;
 mod create_topics;
@@ -32,7 +33,8 @@ pub use directories::DirectorySpace;
 pub use machine::Controller;
 pub use producer_ids::PRODUCER_ID_BLOCK_SIZE;
 pub use request::{
-    ControllerReply, ControllerRequest, CreatePartitions, CreatePartitionsResult,
-    CreateTopicResult, CreateTopics, DeleteTopicResult, DeleteTopics, GrownTopic, ManualAssignment,
-    NewTopic, Outcome, ProducerIdBlock, TopicReference,
+    AlterConfigs, AlterResource, AlterResult, ConfigChange, ConfigOperation, ControllerReply,
+    ControllerRequest, CreatePartitions, CreatePartitionsResult, CreateTopicResult, CreateTopics,
+    DeleteTopicResult, DeleteTopics, GrownTopic, ManualAssignment, NewTopic, Outcome,
+    ProducerIdBlock, TopicReference,
 };

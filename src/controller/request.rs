@@ -16,6 +16,7 @@ pub enum ControllerRequest {
     AutoCreateTopics(Vec<(String, TopicId)>),
     DeleteTopics(DeleteTopics),
     CreatePartitions(CreatePartitions),
+    AlterConfigs(AlterConfigs),
     /// The next block of [`PRODUCER_ID_BLOCK_SIZE`](super::PRODUCER_ID_BLOCK_SIZE) ids: a shard
     /// asks for one when it has used up its last.
     AllocateProducerIds,
@@ -33,6 +34,8 @@ pub enum ControllerReply {
     CreateTopics(Vec<CreateTopicResult>),
     DeleteTopics(Vec<DeleteTopicResult>),
     CreatePartitions(Vec<CreatePartitionsResult>),
+    /// One for each resource, in their order.
+    AlterConfigs(Vec<AlterResult>),
     /// `UNKNOWN_SERVER_ERROR` when there are no ids left.
     AllocateProducerIds(Result<ProducerIdBlock, ErrorCode>),
     /// `INVALID_REQUEST` when the broker epoch does not exceed that of the last registration.
@@ -169,6 +172,51 @@ pub struct GrownTopic {
 /// What became of one topic of a CreatePartitions request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct CreatePartitionsResult {
+    pub name: String,
+    pub error: ErrorCode,
+    pub message: Option<String>,
+}
+
+/// An AlterConfigs or IncrementalAlterConfigs request.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct AlterConfigs {
+    pub resources: Vec<AlterResource>,
+    /// Check everything and answer as if it were done, but do nothing.
+    pub validate_only: bool,
+}
+
+/// A resource whose settings change; type and name as they came.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AlterResource {
+    /// Kafka's `ConfigResource.Type`: 2 a topic, 4 a broker (by its id; "" is all brokers).
+    pub resource_type: i8,
+    pub name: String,
+    pub change: ConfigChange,
+}
+
+/// How settings change.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ConfigChange {
+    /// Key by key (KIP-339).
+    Each(Vec<ConfigOperation>),
+    /// These, and all others get their defaults again. A value of `None` is refused.
+    Replace(Vec<(String, Option<String>)>),
+}
+
+/// What happens with one key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ConfigOperation {
+    pub name: String,
+    /// 0 sets, 1 takes away, 2 appends to a list, 3 takes out of a list; others are refused.
+    pub operation: i8,
+    /// May be `None` only when the key is taken away.
+    pub value: Option<String>,
+}
+
+/// What became of one resource.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AlterResult {
+    pub resource_type: i8,
     pub name: String,
     pub error: ErrorCode,
     pub message: Option<String>,

@@ -1,5 +1,6 @@
 //! Tests of the controller.
 
+mod alter_configs;
 mod create_partitions;
 
 use std::sync::Arc;

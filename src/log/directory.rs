@@ -122,6 +122,7 @@ struct DirectoryInner {
     starved: RefCell<VecDeque<Weak<LogInner>>>,
     dirty_changed: Notify,
     write_bytes_available: Cell<usize>,
+    delete_delay: Cell<Duration>,
     spare_buffers: RefCell<SpareBuffers>,
     zeroed_ahead: Cell<u64>,
     zeroing: Semaphore,
@@ -178,6 +179,7 @@ impl LogDirectory {
                 starved: RefCell::default(),
                 dirty_changed: Notify::new(),
                 write_bytes_available: Cell::new(options.write_bytes_in_flight_max),
+                delete_delay: Cell::new(options.delete_delay),
                 spare_buffers: RefCell::default(),
                 zeroed_ahead: Cell::new(0),
                 zeroing: Semaphore::new(ZEROING_LOGS_MAX),
@@ -464,8 +466,13 @@ impl LogDirectory {
         self.inner.removals.add(at, target, segments);
     }
 
+    /// How long the directories of logs that are deleted from now on stay.
+    pub fn set_delete_delay(&self, delay: Duration) {
+        self.inner.delete_delay.set(delay);
+    }
+
     pub(super) fn delete_delay(&self) -> Duration {
-        self.inner.options.delete_delay
+        self.inner.delete_delay.get()
     }
 
     pub(super) fn removals(&self) -> &Removals {

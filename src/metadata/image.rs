@@ -100,6 +100,18 @@ impl MetadataImage {
         self.configs.get(resource)
     }
 
+    /// What was set for all brokers, and for this one alone.
+    pub fn broker_configs(
+        &self,
+        node_id: NodeId,
+    ) -> (Arc<BTreeMap<String, String>>, Arc<BTreeMap<String, String>>) {
+        let set = |resource| self.config(&resource).cloned().unwrap_or_default();
+        (
+            set(ConfigResource::cluster()),
+            set(ConfigResource::broker(node_id)),
+        )
+    }
+
     pub fn broker(&self, node_id: NodeId) -> Option<&Arc<BrokerImage>> {
         self.brokers.get(&node_id)
     }

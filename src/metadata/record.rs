@@ -71,6 +71,22 @@ impl ConfigResource {
             name: name.into(),
         }
     }
+
+    /// One broker.
+    pub fn broker(node_id: NodeId) -> ConfigResource {
+        ConfigResource {
+            resource_type: ConfigResourceType::Broker,
+            name: node_id.to_string().into(),
+        }
+    }
+
+    /// All brokers.
+    pub fn cluster() -> ConfigResource {
+        ConfigResource {
+            resource_type: ConfigResourceType::Broker,
+            name: "".into(),
+        }
+    }
 }
 
 /// A key is set, or with `None` falls back to its default.

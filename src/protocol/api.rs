@@ -18,10 +18,14 @@ pub enum ApiKey {
     DeleteRecords = 21,
     InitProducerId = 22,
     OffsetForLeaderEpoch = 23,
+    DescribeConfigs = 32,
+    AlterConfigs = 33,
     DescribeLogDirs = 35,
     CreatePartitions = 37,
+    IncrementalAlterConfigs = 44,
     DescribeCluster = 60,
     DescribeProducers = 61,
+    ListConfigResources = 74,
     DescribeTopicPartitions = 75,
 }
 
@@ -107,7 +111,7 @@ impl ApiRow {
 use OrderingClass::{OnDispatch, OnReply};
 
 /// In ascending order of keys, as ApiVersions lists them.
-pub static API_TABLE: [ApiRow; 16] = [
+pub static API_TABLE: [ApiRow; 20] = [
     ApiRow {
         key: ApiKey::Produce,
         name: "Produce",
@@ -222,6 +226,26 @@ pub static API_TABLE: [ApiRow; 16] = [
         response: &layout::OFFSET_FOR_LEADER_EPOCH_RESPONSE,
     },
     ApiRow {
+        key: ApiKey::DescribeConfigs,
+        name: "DescribeConfigs",
+        advertised: Versions::new(1, 4),
+        decoded: Versions::new(1, 4),
+        flexible_from: 4,
+        ordering: OnDispatch,
+        request: &layout::DESCRIBE_CONFIGS_REQUEST,
+        response: &layout::DESCRIBE_CONFIGS_RESPONSE,
+    },
+    ApiRow {
+        key: ApiKey::AlterConfigs,
+        name: "AlterConfigs",
+        advertised: Versions::new(0, 2),
+        decoded: Versions::new(0, 2),
+        flexible_from: 2,
+        ordering: OnReply,
+        request: &layout::ALTER_CONFIGS_REQUEST,
+        response: &layout::ALTER_CONFIGS_RESPONSE,
+    },
+    ApiRow {
         key: ApiKey::DescribeLogDirs,
         name: "DescribeLogDirs",
         advertised: Versions::new(1, 4),
@@ -242,6 +266,16 @@ pub static API_TABLE: [ApiRow; 16] = [
         response: &layout::CREATE_PARTITIONS_RESPONSE,
     },
     ApiRow {
+        key: ApiKey::IncrementalAlterConfigs,
+        name: "IncrementalAlterConfigs",
+        advertised: Versions::new(0, 1),
+        decoded: Versions::new(0, 1),
+        flexible_from: 1,
+        ordering: OnReply,
+        request: &layout::INCREMENTAL_ALTER_CONFIGS_REQUEST,
+        response: &layout::INCREMENTAL_ALTER_CONFIGS_RESPONSE,
+    },
+    ApiRow {
         key: ApiKey::DescribeCluster,
         name: "DescribeCluster",
         advertised: Versions::new(0, 2),
@@ -260,6 +294,16 @@ pub static API_TABLE: [ApiRow; 16] = [
         ordering: OnDispatch,
         request: &layout::DESCRIBE_PRODUCERS_REQUEST,
         response: &layout::DESCRIBE_PRODUCERS_RESPONSE,
+    },
+    ApiRow {
+        key: ApiKey::ListConfigResources,
+        name: "ListConfigResources",
+        advertised: Versions::new(0, 1),
+        decoded: Versions::new(0, 1),
+        flexible_from: 0,
+        ordering: OnDispatch,
+        request: &layout::LIST_CONFIG_RESOURCES_REQUEST,
+        response: &layout::LIST_CONFIG_RESOURCES_RESPONSE,
     },
     ApiRow {
         key: ApiKey::DescribeTopicPartitions,

@@ -7,7 +7,6 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::connections::ConnectionCounts;
-use crate::config::BrokerConfig;
 use crate::io::{Accepted, Listener, Reactor};
 use crate::metrics::Counter;
 use crate::shard::{Incoming, Shard};
@@ -26,30 +25,8 @@ const FINAL_ACCEPT_WAIT: Duration = Duration::from_millis(1);
 /// Connections that are still taken from one listener's queue at a stop; so many fit into it.
 const FINAL_ACCEPT_COUNT_MAX: usize = 1024;
 
-/// How many connections there may be.
-pub(super) struct ConnectionLimits {
-    total: usize,
-    of_ip: usize,
-    overrides: BTreeMap<IpAddr, usize>,
-}
-
-impl ConnectionLimits {
-    /// `overrides` are those of the configuration with their names resolved.
-    pub(super) fn new(
-        config: &BrokerConfig,
-        overrides: BTreeMap<IpAddr, usize>,
-    ) -> ConnectionLimits {
-        ConnectionLimits {
-            total: config.max_connections,
-            of_ip: config.max_connections_per_ip,
-            overrides,
-        }
-    }
-
-    fn of_ip(&self, ip: &IpAddr) -> usize {
-        self.overrides.get(ip).copied().unwrap_or(self.of_ip)
-    }
-}
+/// Addresses with a limit of their own, the names of the configuration looked up.
+pub(super) type IpLimits = BTreeMap<IpAddr, usize>;
 
 /// Accepts on one of shard 0's listeners.
 pub(super) struct Acceptor {
@@ -59,7 +36,7 @@ pub(super) struct Acceptor {
     pub(super) index: usize,
     pub(super) shard: Shard,
     pub(super) counts: ConnectionCounts,
-    pub(super) limits: Rc<ConnectionLimits>,
+    pub(super) ip_limits: Rc<IpLimits>,
     /// What is not said again until it has ended.
     pub(super) told: Told,
 }
@@ -111,16 +88,25 @@ impl Acceptor {
     }
 
     async fn place_free(&self) {
-        while self.counts.total() >= self.limits.total {
+        loop {
+            let total = self.limit("max.connections");
+            if self.counts.total() < total {
+                break;
+            }
             if !self.told.is_full.replace(true) {
                 tracing::warn!(
-                    "max.connections ({}) are open: new ones wait until one has gone",
-                    self.limits.total
+                    "max.connections ({total}) are open: new ones wait until one has gone"
                 );
             }
             self.reactor.sleep(PLACE_POLL_INTERVAL).await;
         }
         self.told.is_full.set(false);
+    }
+
+    /// As it is set now: it may change while the broker runs.
+    fn limit(&self, name: &str) -> usize {
+        let limit = self.shard.broker_settings().settings().number(name);
+        usize::try_from(limit).unwrap_or(0)
     }
 
     fn place(&self, accepted: Accepted) {
@@ -129,7 +115,8 @@ impl Acceptor {
             return;
         };
         let ip = peer.ip().to_canonical();
-        let of_ip_max = self.limits.of_ip(&ip);
+        let own_limit = self.ip_limits.get(&ip).copied();
+        let of_ip_max = own_limit.unwrap_or_else(|| self.limit("max.connections.per.ip"));
         let Some(to) = self.counts.add(ip, of_ip_max) else {
             self.shard.metrics().increment(Counter::ConnectionsRefused);
             if self.told.ip_refused.replace(Some(ip)) != Some(ip) {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_lite::future::or;
 
-use super::acceptor::{Acceptor, ConnectionLimits, Told};
+use super::acceptor::{Acceptor, Told};
 use super::broker::BrokerInfo;
 use super::connection::serve;
 use super::connections::{ConnectionCounts, Connections};
@@ -175,7 +175,7 @@ async fn start(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard) -> Result<St
         endpoints,
         started,
     };
-    let limits = Rc::new(ConnectionLimits::new(&plan.config, overrides));
+    let ip_limits = Rc::new(overrides);
     let acceptors = bound.into_iter().enumerate().map(|(index, listener)| {
         Rc::new(Acceptor {
             reactor: reactor.clone(),
@@ -183,7 +183,7 @@ async fn start(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard) -> Result<St
             index,
             shard: shard.clone(),
             counts: plan.counts.clone(),
-            limits: Rc::clone(&limits),
+            ip_limits: Rc::clone(&ip_limits),
             told: Told::default(),
         })
     });

@@ -10,12 +10,16 @@ use super::error::ShardError;
 use super::message::{Reply, Request};
 use super::metadata_log::MetadataLog;
 use crate::controller::{
-    Controller, ControllerReply, ControllerRequest, CreatePartitions, CreatePartitionsResult,
-    CreateTopicResult, CreateTopics, DeleteTopicResult, DeleteTopics,
+    AlterConfigs, AlterResult, Controller, ControllerReply, ControllerRequest, CreatePartitions,
+    CreatePartitionsResult, CreateTopicResult, CreateTopics, DeleteTopicResult, DeleteTopics,
 };
 use crate::io::Notify;
 use crate::metadata::{MetadataDelta, MetadataRecord};
 use crate::types::{ErrorCode, ProducerId, ShardId, TopicId};
+
+/// Bytes of the records of one request, hence of one batch of the metadata log: what one read of it
+/// at a start must hold. Kafka's is 8 MiB too (`MAX_BATCH_SIZE_BYTES`).
+const RECORDS_SIZE_MAX: usize = 8 << 20;
 
 /// Requests that wait for the controller. Each belongs to a request of a connection, of which each
 /// has a bounded number.
@@ -80,7 +84,7 @@ impl ControllerDriver {
         loop {
             let (to, request) = queue.next().await;
             match self.serve(request).await {
-                Ok(reply) => self.core.answer(to, Reply::Controller(Ok(reply))),
+                Ok(reply) => self.core.answer(to, Reply::Controller(reply)),
                 Err(error) => {
                     self.core
                         .answer(to, Reply::Controller(Err(ErrorCode::KafkaStorageError)));
@@ -91,7 +95,10 @@ impl ControllerDriver {
         }
     }
 
-    async fn serve(&mut self, request: ControllerRequest) -> Result<ControllerReply, ShardError> {
+    async fn serve(
+        &mut self,
+        request: ControllerRequest,
+    ) -> Result<Result<ControllerReply, ErrorCode>, ShardError> {
         let directories = match request {
             ControllerRequest::CreateTopics(_)
             | ControllerRequest::AutoCreateTopics(_)
@@ -100,11 +107,15 @@ impl ControllerDriver {
         };
         let now = self.core.reactor.now();
         let outcome = self.controller.handle(now, &directories, request);
+        let size: usize = outcome.records.iter().map(|r| r.encode().len()).sum();
+        if size > RECORDS_SIZE_MAX {
+            return Ok(Err(ErrorCode::PolicyViolation));
+        }
         if !outcome.records.is_empty() {
             let delta = self.commit(&outcome.records).await?;
             self.publish(delta).await;
         }
-        Ok(outcome.reply)
+        Ok(Ok(outcome.reply))
     }
 
     /// Makes records durable as one batch and replays them.
@@ -167,6 +178,20 @@ impl Shard {
                 .await?
                 .map(created),
         )
+    }
+
+    /// `None` when the broker stops.
+    pub async fn alter_configs(
+        &self,
+        request: AlterConfigs,
+    ) -> Option<Result<Vec<AlterResult>, ErrorCode>> {
+        let reply = self
+            .control(ControllerRequest::AlterConfigs(request))
+            .await?;
+        Some(reply.map(|reply| match reply {
+            ControllerReply::AlterConfigs(results) => results,
+            other => panic!("AlterConfigs was answered with {other:?}"),
+        }))
     }
 
     /// `None` when the broker stops.

@@ -17,7 +17,7 @@ use super::plan::ShardPlan;
 use super::replica::Replica;
 use super::watchers::Watchers;
 use crate::batch::Decompressor;
-use crate::config::{BrokerConfig, TopicConfig};
+use crate::config::{BrokerConfig, DynamicBrokerConfig, TopicConfig};
 use crate::fetch_session::SessionCache;
 use crate::io::{Notify, OneshotSender, Reactor};
 use crate::log::{BrokenRule, Landmarks, TailBudget};
@@ -41,6 +41,8 @@ pub(super) struct Core {
     pub(super) peers: Peers,
     pub(super) metrics: ShardMetrics,
     pub(super) image: RefCell<Arc<MetadataImage>>,
+    /// The broker's settings, with what the image says of them.
+    pub(super) dynamic: RefCell<Arc<DynamicBrokerConfig>>,
     /// Of the topics in the image, resolved.
     pub(super) topic_configs: RefCell<BTreeMap<TopicId, Arc<TopicConfig>>>,
     pub(super) directories: RefCell<Directories>,
@@ -116,6 +118,7 @@ impl Shard {
                 peers: Peers::new(mesh, metrics.clone()),
                 metrics,
                 image: RefCell::new(Arc::new(MetadataImage::default())),
+                dynamic: RefCell::new(Arc::new(DynamicBrokerConfig::new(Arc::clone(&plan.config)))),
                 topic_configs: RefCell::new(BTreeMap::new()),
                 directories: RefCell::default(),
                 tail_budget: TailBudget::new(plan.config.shard_tail_cache_bytes),
@@ -158,6 +161,11 @@ impl Shard {
 
     pub fn image(&self) -> Arc<MetadataImage> {
         Arc::clone(&self.core.image.borrow())
+    }
+
+    /// The broker's settings as they are now.
+    pub fn broker_settings(&self) -> Arc<DynamicBrokerConfig> {
+        Arc::clone(&self.core.dynamic.borrow())
     }
 
     pub fn metrics(&self) -> &ShardMetrics {

@@ -1,6 +1,6 @@
 //! Making a metadata image true on one shard: opening, deleting and reconfiguring logs.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -8,11 +8,13 @@ use super::core::Core;
 use super::error::ShardError;
 use super::message::leads;
 use super::replica::Replica;
-use crate::config::{AckClass, BrokerConfig, TopicConfig};
+use crate::config::{AckClass, BrokerConfig, Overrides, TopicConfig};
 use crate::io::Semaphore;
 use crate::log::{Landmark, Log, LogConfig, LogError, OpenLog, RecoveryReport};
-use crate::metadata::{ConfigResource, MetadataDelta, MetadataImage, TopicImage};
-use crate::types::{TopicId, TopicIdPartition, TopicPartition};
+use crate::metadata::{
+    ConfigResource, ConfigResourceType, MetadataDelta, MetadataImage, TopicImage, is_internal_topic,
+};
+use crate::types::{ShardId, TopicId, TopicIdPartition, TopicPartition};
 
 /// Logs that one shard opens, and so recovers, at the same time.
 const LOGS_OPENING_MAX: usize = 32;
@@ -23,8 +25,8 @@ impl Core {
         self: &Rc<Core>,
         image: Arc<MetadataImage>,
     ) -> Result<usize, ShardError> {
-        let topics: Vec<_> = image.topics().map(|topic| topic.topic_id).collect();
-        self.resolve_configs(&image, topics.into_iter());
+        self.apply_broker_configs(&image);
+        self.resolve_configs(&image, &all_topics(&image));
         let mine = image.topics().flat_map(|topic| partitions(topic));
         let mine: Vec<_> = mine
             .filter(|&partition| self.serves(&image, partition))
@@ -40,13 +42,14 @@ impl Core {
         image: Arc<MetadataImage>,
         delta: &MetadataDelta,
     ) -> Result<(), ShardError> {
-        let by_name = delta
-            .configs_changed
-            .iter()
-            .filter_map(|resource| Some(image.topic_by_name(&resource.name)?.topic_id));
-        let changed = delta.topics_created.iter().copied().chain(by_name);
-        let changed: Vec<_> = changed.collect();
-        self.resolve_configs(&image, changed.iter().copied());
+        let changed = match self.are_ours(&delta.configs_changed) {
+            true => {
+                self.apply_broker_configs(&image);
+                all_topics(&image)
+            }
+            false => topics_changed(&image, delta),
+        };
+        self.resolve_configs(&image, &changed);
         let created = delta.partitions_changed.iter().copied();
         let opened: Vec<_> = created
             .filter(|partition| self.serves(&image, *partition))
@@ -67,23 +70,55 @@ impl Core {
             && leads(image, partition, self.config.node_id)
     }
 
-    fn resolve_configs(&self, image: &MetadataImage, topics: impl Iterator<Item = TopicId>) {
-        let none = BTreeMap::new();
-        for topic_id in topics {
-            let Some(topic) = image.topic(topic_id) else {
-                continue;
-            };
+    /// Whether settings of this broker are among these.
+    fn are_ours(&self, changed: &BTreeSet<ConfigResource>) -> bool {
+        let own = ConfigResource::broker(self.config.node_id);
+        changed.contains(&own) || changed.contains(&ConfigResource::cluster())
+    }
+
+    fn apply_broker_configs(&self, image: &MetadataImage) {
+        let (cluster, node) = image.broker_configs(self.config.node_id);
+        let (dynamic, left_out) = self.dynamic.borrow().with(cluster, node);
+        if self.tells() {
+            for reason in left_out {
+                tracing::warn!("a setting of the running broker does not count any more: {reason}");
+            }
+        }
+        let delay = dynamic.topic_defaults().file_delete_delay;
+        for (_, directory) in self.opened_directories() {
+            directory.set_delete_delay(delay);
+        }
+        *self.dynamic.borrow_mut() = Arc::new(dynamic);
+    }
+
+    /// Every shard does the same with settings, so one of them speaks of it.
+    fn tells(&self) -> bool {
+        self.reactor.shard() == ShardId(0)
+    }
+
+    fn resolve_configs(&self, image: &MetadataImage, topics: &[TopicId]) {
+        let none = Overrides::new();
+        let dynamic = Arc::clone(&self.dynamic.borrow());
+        let mut newly_compacted = Vec::new();
+        for topic in topics.iter().filter_map(|topic_id| image.topic(*topic_id)) {
             let resource = ConfigResource::topic(Arc::clone(&topic.name));
             let overrides = image.config(&resource).map_or(&none, |values| &**values);
-            let config = TopicConfig::resolve(&self.config.settings, overrides);
-            let config = config.unwrap_or_else(|error| {
-                // It was checked when it was set; the broker's limits have changed since.
-                tracing::warn!(topic = %topic.name, %error, "the broker's defaults are used");
-                self.config.topic_defaults.clone()
-            });
-            self.topic_configs
-                .borrow_mut()
-                .insert(topic_id, Arc::new(config));
+            let (config, left_out) = TopicConfig::resolve_stored(dynamic.settings(), overrides);
+            if self.tells() {
+                let topic = &topic.name;
+                for error in left_out.values() {
+                    tracing::warn!(%topic, %error, "the setting does not count any more");
+                }
+            }
+            let is_compacted = config.cleanup_policy.compact && !is_internal_topic(&topic.name);
+            let mut configs = self.topic_configs.borrow_mut();
+            let before = configs.insert(topic.topic_id, Arc::new(config));
+            if is_compacted && before.is_none_or(|before| !before.cleanup_policy.compact) {
+                newly_compacted.push(&*topic.name);
+            }
+        }
+        if self.tells() {
+            warn_of_compaction(&newly_compacted);
         }
     }
 
@@ -228,6 +263,40 @@ impl Core {
             }
         }
     }
+}
+
+/// Topics that are named when many are compacted.
+const COMPACTED_NAMED_MAX: usize = 5;
+
+fn warn_of_compaction(topics: &[&str]) {
+    if topics.is_empty() {
+        return;
+    }
+    let mut named = topics[..topics.len().min(COMPACTED_NAMED_MAX)].join(", ");
+    if topics.len() > COMPACTED_NAMED_MAX {
+        named.push_str(", ...");
+    }
+    tracing::warn!(
+        count = topics.len(),
+        "cleanup.policy has compact, which is not built yet: these topics keep every record, also \
+         those with newer ones of the same key: {named}"
+    );
+}
+
+fn all_topics(image: &MetadataImage) -> Vec<TopicId> {
+    image.topics().map(|topic| topic.topic_id).collect()
+}
+
+/// Topics that are new or have other settings.
+fn topics_changed(image: &MetadataImage, delta: &MetadataDelta) -> Vec<TopicId> {
+    let of_topics = delta
+        .configs_changed
+        .iter()
+        .filter(|resource| resource.resource_type == ConfigResourceType::Topic);
+    let by_name = of_topics.filter_map(|resource| image.topic_by_name(&resource.name));
+    let mut changed = delta.topics_created.clone();
+    changed.extend(by_name.map(|topic| topic.topic_id));
+    changed.into_iter().collect()
 }
 
 fn partitions(topic: &TopicImage) -> impl Iterator<Item = TopicIdPartition> + use<> {

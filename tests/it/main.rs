@@ -28,6 +28,8 @@ mod api_versions;
 mod bad_bodies;
 mod bad_frames;
 mod cluster;
+mod config_changes;
+mod configs;
 mod connections;
 mod create_partitions;
 mod create_topics;

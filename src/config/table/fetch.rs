@@ -1,6 +1,6 @@
 //! Reading.
 
-use super::super::key::{Key, Kind, Valid};
+use super::super::key::{Key, Kind, Support, Valid};
 
 pub(super) const KEYS: &[Key] = &[
     Key::broker("fetch.max.bytes", Kind::Int)
@@ -14,6 +14,7 @@ pub(super) const KEYS: &[Key] = &[
         .own()
         .default("auto")
         .valid(Valid::OneOf(&["auto", "memory", "direct"]))
+        .support(Support::Stored("every fetch is served as by `auto`"))
         .doc(
             "Where fetches read: `memory` from the tail cache with O_DIRECT reads only for what \
               is not in it, `direct` always from disk, `auto` as the broker finds best.",

@@ -8,11 +8,14 @@ const NEVER: &str = "9223372036854775807";
 const TIMESTAMP_TYPES: Valid = Valid::OneOf(&["CreateTime", "LogAppendTime"]);
 const COMPRESSION_TYPES: Valid =
     Valid::OneOf(&["uncompressed", "zstd", "lz4", "snappy", "gzip", "producer"]);
+const JITTER: Support = Support::Stored("rolling early at random");
+const PREPARED: Support = Support::Stored("nothing: the log always writes into prepared blocks");
 
 const SEGMENT_BYTES_DOC: &str = "A segment is rolled before it grows beyond this size.";
 const INDEX_INTERVAL_DOC: &str =
     "An entry is added to the offset and time index after this many bytes of log.";
 const INDEX_SIZE_DOC: &str = "Size of an index at which its segment is rolled.";
+const PREALLOCATE_DOC: &str = "Kafka's switch for preallocated segments.";
 const FLUSH_BEFORE_ACK_DOC: &str = "Class P: an append is flushed to the device before acks=all is \
     answered, on every replica in sync, so that acknowledged records survive a power cut. false \
     (class K): the write is completed, which survives the death of the process.";
@@ -28,9 +31,14 @@ const TIMESTAMP_AFTER_DOC: &str =
     "A record's CreateTime may be this much later than the broker's clock.";
 const COMPRESSION_DOC: &str = "Compression of stored batches; `producer` keeps the producer's, any \
     other compresses batches with another codec anew.";
+const GZIP_LEVEL_DOC: &str =
+    "Level of gzip where `compression.type` is gzip; -1 is its own default.";
+const LZ4_LEVEL_DOC: &str = "Level of lz4 where `compression.type` is lz4.";
+const ZSTD_LEVEL_DOC: &str = "Level of zstd where `compression.type` is zstd.";
 
 pub(super) const KEYS: &[Key] = &[
     Key::broker("log.segment.bytes", Kind::Int)
+        .dynamic()
         .default("1073741824")
         .valid(Valid::AtLeast(1_048_576))
         .doc(SEGMENT_BYTES_DOC),
@@ -39,6 +47,7 @@ pub(super) const KEYS: &[Key] = &[
         .valid(Valid::AtLeast(1_048_576))
         .doc(SEGMENT_BYTES_DOC),
     Key::broker("log.roll.ms", Kind::Long)
+        .dynamic()
         .valid(Valid::AtLeast(1))
         .doc("Age at which a segment is rolled. Not set: `log.roll.hours`."),
     Key::broker("log.roll.hours", Kind::Int)
@@ -53,12 +62,30 @@ pub(super) const KEYS: &[Key] = &[
     .default("604800000")
     .valid(Valid::AtLeast(1))
     .doc("Age at which a segment is rolled, by the timestamps of its records."),
-    Key::topic("segment.jitter.ms", Kind::Long, &[])
+    Key::broker("log.roll.jitter.ms", Kind::Long)
+        .dynamic()
+        .valid(Valid::AtLeast(0))
+        .support(JITTER)
+        .doc("Largest random time that is taken off it. Not set: `log.roll.jitter.hours`."),
+    Key::broker("log.roll.jitter.hours", Kind::Int)
         .default("0")
         .valid(Valid::AtLeast(0))
-        .support(Support::Stored("rolling early at random"))
-        .doc("Largest random time that is taken off `segment.ms`."),
+        .support(JITTER)
+        .doc("Largest random time that is taken off it, when `log.roll.jitter.ms` is not set."),
+    Key::topic(
+        "segment.jitter.ms",
+        Kind::Long,
+        &[
+            same("log.roll.jitter.ms"),
+            times("log.roll.jitter.hours", MS_PER_HOUR),
+        ],
+    )
+    .default("0")
+    .valid(Valid::AtLeast(0))
+    .support(JITTER)
+    .doc("Largest random time that is taken off `segment.ms`."),
     Key::broker("log.index.interval.bytes", Kind::Int)
+        .dynamic()
         .default("4096")
         .valid(Valid::AtLeast(0))
         .doc(INDEX_INTERVAL_DOC),
@@ -71,6 +98,7 @@ pub(super) const KEYS: &[Key] = &[
     .valid(Valid::AtLeast(0))
     .doc(INDEX_INTERVAL_DOC),
     Key::broker("log.index.size.max.bytes", Kind::Int)
+        .dynamic()
         .default("10485760")
         .valid(Valid::AtLeast(4))
         .doc(INDEX_SIZE_DOC),
@@ -82,13 +110,17 @@ pub(super) const KEYS: &[Key] = &[
     .default("10485760")
     .valid(Valid::AtLeast(4))
     .doc(INDEX_SIZE_DOC),
-    Key::topic("preallocate", Kind::Boolean, &[])
+    Key::broker("log.preallocate", Kind::Boolean)
+        .dynamic()
         .default("false")
-        .support(Support::Stored(
-            "nothing: the log always writes into prepared blocks",
-        ))
-        .doc("Kafka's switch for preallocated segments."),
+        .support(PREPARED)
+        .doc(PREALLOCATE_DOC),
+    Key::topic("preallocate", Kind::Boolean, &[same("log.preallocate")])
+        .default("false")
+        .support(PREPARED)
+        .doc(PREALLOCATE_DOC),
     Key::broker("log.flush.before.ack", Kind::Boolean)
+        .dynamic()
         .own()
         .default("true")
         .doc(FLUSH_BEFORE_ACK_DOC),
@@ -101,6 +133,7 @@ pub(super) const KEYS: &[Key] = &[
     .default("true")
     .doc(FLUSH_BEFORE_ACK_DOC),
     Key::broker("log.flush.interval.messages", Kind::Long)
+        .dynamic()
         .default(NEVER)
         .valid(Valid::AtLeast(1))
         .doc(FLUSH_MESSAGES_DOC),
@@ -113,6 +146,7 @@ pub(super) const KEYS: &[Key] = &[
     .valid(Valid::AtLeast(1))
     .doc(FLUSH_MESSAGES_DOC),
     Key::broker("log.flush.interval.ms", Kind::Long)
+        .dynamic()
         .valid(Valid::AtLeast(0))
         .doc("Longest time that a record of a class K log stays unflushed. Not set: no limit."),
     Key::topic("flush.ms", Kind::Long, &[same("log.flush.interval.ms")])
@@ -128,6 +162,7 @@ pub(super) const KEYS: &[Key] = &[
              Recovery tells a torn tail from corruption by it. Not below `message.max.bytes`.",
         ),
     Key::broker("message.max.bytes", Kind::Int)
+        .dynamic()
         .default("1048588")
         .valid(Valid::AtLeast(0))
         .doc(MAX_MESSAGE_DOC),
@@ -136,6 +171,7 @@ pub(super) const KEYS: &[Key] = &[
         .valid(Valid::AtLeast(0))
         .doc(MAX_MESSAGE_DOC),
     Key::broker("log.message.timestamp.type", Kind::String)
+        .dynamic()
         .default("CreateTime")
         .valid(TIMESTAMP_TYPES)
         .doc(TIMESTAMP_TYPE_DOC),
@@ -148,6 +184,7 @@ pub(super) const KEYS: &[Key] = &[
     .valid(TIMESTAMP_TYPES)
     .doc(TIMESTAMP_TYPE_DOC),
     Key::broker("log.message.timestamp.before.max.ms", Kind::Long)
+        .dynamic()
         .default(NEVER)
         .valid(Valid::AtLeast(0))
         .doc(TIMESTAMP_BEFORE_DOC),
@@ -160,6 +197,7 @@ pub(super) const KEYS: &[Key] = &[
     .valid(Valid::AtLeast(0))
     .doc(TIMESTAMP_BEFORE_DOC),
     Key::broker("log.message.timestamp.after.max.ms", Kind::Long)
+        .dynamic()
         .default("3600000")
         .valid(Valid::AtLeast(0))
         .doc(TIMESTAMP_AFTER_DOC),
@@ -172,6 +210,7 @@ pub(super) const KEYS: &[Key] = &[
     .valid(Valid::AtLeast(0))
     .doc(TIMESTAMP_AFTER_DOC),
     Key::broker("compression.type", Kind::String)
+        .dynamic()
         .default("producer")
         .valid(COMPRESSION_TYPES)
         .doc(COMPRESSION_DOC),
@@ -183,21 +222,50 @@ pub(super) const KEYS: &[Key] = &[
     .default("producer")
     .valid(COMPRESSION_TYPES)
     .doc(COMPRESSION_DOC),
-    Key::topic("compression.gzip.level", Kind::Int, &[])
+    Key::broker("compression.gzip.level", Kind::Int)
+        .dynamic()
         .default("-1")
-        .valid(Valid::Between(-1, 9))
-        .doc("Level of gzip where `compression.type` is gzip; -1 and 0 are its own default."),
-    Key::topic("compression.lz4.level", Kind::Int, &[])
+        .valid(Valid::BetweenOr(1, 9, -1))
+        .doc(GZIP_LEVEL_DOC),
+    Key::topic(
+        "compression.gzip.level",
+        Kind::Int,
+        &[same("compression.gzip.level")],
+    )
+    .default("-1")
+    .valid(Valid::BetweenOr(1, 9, -1))
+    .doc(GZIP_LEVEL_DOC),
+    Key::broker("compression.lz4.level", Kind::Int)
+        .dynamic()
         .default("9")
         .valid(Valid::Between(1, 17))
         .support(Support::Stored("lz4's slower levels: its fast one is used"))
-        .doc("Level of lz4 where `compression.type` is lz4."),
-    Key::topic("compression.zstd.level", Kind::Int, &[])
+        .doc(LZ4_LEVEL_DOC),
+    Key::topic(
+        "compression.lz4.level",
+        Kind::Int,
+        &[same("compression.lz4.level")],
+    )
+    .default("9")
+    .valid(Valid::Between(1, 17))
+    .support(Support::Stored("lz4's slower levels: its fast one is used"))
+    .doc(LZ4_LEVEL_DOC),
+    Key::broker("compression.zstd.level", Kind::Int)
+        .dynamic()
         .default("3")
         .valid(Valid::Between(-131_072, 22))
-        .doc("Level of zstd where `compression.type` is zstd."),
+        .doc(ZSTD_LEVEL_DOC),
+    Key::topic(
+        "compression.zstd.level",
+        Kind::Int,
+        &[same("compression.zstd.level")],
+    )
+    .default("3")
+    .valid(Valid::Between(-131_072, 22))
+    .doc(ZSTD_LEVEL_DOC),
     Key::broker("producer.id.expiration.ms", Kind::Int)
         .default("86400000")
         .valid(Valid::AtLeast(1))
+        .support(Support::Stored("producers are not forgotten"))
         .doc("A partition forgets an idempotent producer that has been silent for this long."),
 ];

@@ -10,4 +10,4 @@ mod retention;
 mod shard;
 mod topics;
 
-pub use lookup::{broker_key, keys, topic_key};
+pub use lookup::{Theme, broker_key, keys, themes, topic_key};

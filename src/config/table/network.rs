@@ -3,19 +3,19 @@
 use super::super::key::{Key, Kind, Valid};
 
 pub(super) const KEYS: &[Key] = &[
-    Key::broker("listeners", Kind::List)
+    Key::broker("listeners", Kind::StringList)
         .default("PLAINTEXT://127.0.0.1:9092")
         .doc(
             "Addresses to listen on, `NAME://host:port`, comma separated. No host: every \
              interface. There is no authentication yet, so the default is loopback only.",
         ),
-    Key::broker("advertised.listeners", Kind::List).doc(
+    Key::broker("advertised.listeners", Kind::StringList).doc(
         "Addresses that clients are told, by the names of `listeners`. Not set: as `listeners`.",
     ),
-    Key::broker("listener.security.protocol.map", Kind::List)
+    Key::broker("listener.security.protocol.map", Kind::StringList)
         .default("PLAINTEXT:PLAINTEXT,SSL:SSL,SASL_PLAINTEXT:SASL_PLAINTEXT,SASL_SSL:SASL_SSL")
         .doc("Security protocol of each listener name, `NAME:PROTOCOL`; only PLAINTEXT is built."),
-    Key::broker("controller.listener.names", Kind::List).doc(
+    Key::broker("controller.listener.names", Kind::StringList).doc(
         "Names in `listeners` that are for Kafka's controller. Ringlog's needs no listener of its \
          own: these are not opened.",
     ),
@@ -30,10 +30,12 @@ pub(super) const KEYS: &[Key] = &[
         .default("600000")
         .doc("A connection without a request for this long is closed. Negative: never."),
     Key::broker("max.connections", Kind::Int)
+        .dynamic()
         .default("2147483647")
         .valid(Valid::AtLeast(0))
         .doc("Connections of the whole broker; more wait until one has gone."),
     Key::broker("max.connections.per.ip", Kind::Int)
+        .dynamic()
         .default("2147483647")
         .valid(Valid::AtLeast(0))
         .doc("Connections from one address; one more is closed at once."),

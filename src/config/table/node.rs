@@ -15,7 +15,7 @@ pub(super) const KEYS: &[Key] = &[
         "Id of the cluster. Not set: the one in `meta.properties`, or a random one when an empty \
          directory is formatted. Set: must agree with `meta.properties`.",
     ),
-    Key::broker("log.dirs", Kind::List).doc(
+    Key::broker("log.dirs", Kind::StringList).doc(
         "Directories for partitions, comma separated, each on a disk of its own. Not set: \
          `log.dir`.",
     ),

@@ -12,6 +12,7 @@ const DELETE_DELAY_DOC: &str = "Time between taking a file out of use and removi
 
 pub(super) const KEYS: &[Key] = &[
     Key::broker("log.cleanup.policy", Kind::List)
+        .dynamic()
         .default("delete")
         .valid(POLICIES)
         .support(COMPACTION)
@@ -22,6 +23,7 @@ pub(super) const KEYS: &[Key] = &[
         .support(COMPACTION)
         .doc(POLICY_DOC),
     Key::broker("log.retention.ms", Kind::Long)
+        .dynamic()
         .valid(Valid::AtLeast(-1))
         .doc("Age at which a segment is deleted; -1: never. Not set: `log.retention.minutes`."),
     Key::broker("log.retention.minutes", Kind::Int)
@@ -42,6 +44,7 @@ pub(super) const KEYS: &[Key] = &[
     .valid(Valid::AtLeast(-1))
     .doc("Age at which a segment is deleted, by its newest timestamp; -1: never."),
     Key::broker("log.retention.bytes", Kind::Long)
+        .dynamic()
         .default("-1")
         .doc(BYTES_DOC),
     Key::topic(
@@ -56,6 +59,7 @@ pub(super) const KEYS: &[Key] = &[
         .valid(Valid::AtLeast(1))
         .doc("How often it is looked for segments that retention deletes."),
     Key::broker("log.segment.delete.delay.ms", Kind::Long)
+        .dynamic()
         .default("60000")
         .valid(Valid::AtLeast(0))
         .doc(DELETE_DELAY_DOC),

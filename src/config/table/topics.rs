@@ -25,6 +25,7 @@ pub(super) const KEYS: &[Key] = &[
         .valid(Valid::AtLeast(1))
         .doc("Partitions that one answer to DescribeTopicPartitions has at most."),
     Key::broker("min.insync.replicas", Kind::Int)
+        .dynamic()
         .default("1")
         .valid(Valid::AtLeast(1))
         .doc(MIN_INSYNC_DOC),
@@ -45,10 +46,12 @@ pub(super) const KEYS: &[Key] = &[
         .doc("Whether a replica outside the ISR may become leader."),
     Key::topic("leader.replication.throttled.replicas", Kind::List, &[])
         .default("")
+        .valid(Valid::ReplicaList)
         .support(Support::Stored("replication quotas"))
         .doc("Replicas whose replication is throttled at the leader."),
     Key::topic("follower.replication.throttled.replicas", Kind::List, &[])
         .default("")
+        .valid(Valid::ReplicaList)
         .support(Support::Stored("replication quotas"))
         .doc("Replicas whose replication is throttled at the follower."),
 ];

@@ -18,10 +18,18 @@ macro_rules! for_request_type {
             ApiKey::OffsetForLeaderEpoch => {
                 $function::<messages::OffsetForLeaderEpochRequest>$arguments
             }
+            ApiKey::DescribeConfigs => $function::<messages::DescribeConfigsRequest>$arguments,
+            ApiKey::AlterConfigs => $function::<messages::AlterConfigsRequest>$arguments,
+            ApiKey::IncrementalAlterConfigs => {
+                $function::<messages::IncrementalAlterConfigsRequest>$arguments
+            }
             ApiKey::DescribeLogDirs => $function::<messages::DescribeLogDirsRequest>$arguments,
             ApiKey::CreatePartitions => $function::<messages::CreatePartitionsRequest>$arguments,
             ApiKey::DescribeCluster => $function::<messages::DescribeClusterRequest>$arguments,
             ApiKey::DescribeProducers => $function::<messages::DescribeProducersRequest>$arguments,
+            ApiKey::ListConfigResources => {
+                $function::<messages::ListConfigResourcesRequest>$arguments
+            }
             ApiKey::DescribeTopicPartitions => {
                 $function::<messages::DescribeTopicPartitionsRequest>$arguments
             }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::config::{Source, TopicConfig};
+use crate::config::TopicDescription;
 use crate::controller::{CreateTopicResult, CreateTopics, ManualAssignment, NewTopic};
 use crate::protocol::messages::create_topics_request::CreatableTopic;
 use crate::protocol::messages::create_topics_response::{
@@ -18,11 +18,6 @@ use crate::protocol::messages::{CreateTopicsRequest, CreateTopicsResponse, Topic
 use crate::protocol::{StrBytes, to_uuid};
 use crate::server::dispatch::{Call, CloseReason, ReplyFuture};
 use crate::types::ErrorCode;
-
-/// `DescribeConfigsResponse.ConfigSource` of Kafka.
-const SOURCE_TOPIC: i8 = 1;
-const SOURCE_BROKER_FILE: i8 = 4;
-const SOURCE_DEFAULT: i8 = 5;
 
 pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
     let request: CreateTopicsRequest = call.decode(body)?;
@@ -41,12 +36,13 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
             .create_topics(asked)
             .await
             .ok_or(CloseReason::Stopping)?;
+        let description = call.node.shard.broker_settings().describe_topics();
         let results = match created {
             Ok(results) => results
                 .into_iter()
                 .map(|result| {
                     call.count_error(result.error);
-                    response(&call, result)
+                    response(&description, result)
                 })
                 .collect(),
             Err(error) => {
@@ -89,10 +85,10 @@ fn failed(name: &TopicName, error: ErrorCode) -> CreatableTopicResult {
         .with_configs(Some(Vec::new()))
 }
 
-fn response(call: &Call, result: CreateTopicResult) -> CreatableTopicResult {
+fn response(description: &TopicDescription, result: CreateTopicResult) -> CreatableTopicResult {
     let configs = match result.error.is_error() {
         true => Vec::new(),
-        false => configs(call, &result.configs),
+        false => configs(description, &result.configs),
     };
     CreatableTopicResult::default()
         .with_name(TopicName(StrBytes::from_string(result.name)))
@@ -105,26 +101,15 @@ fn response(call: &Call, result: CreateTopicResult) -> CreatableTopicResult {
 }
 
 /// The whole configuration of a topic with these overrides.
-fn configs(call: &Call, overrides: &BTreeMap<String, String>) -> Vec<CreatableTopicConfigs> {
-    let settings = TopicConfig::settings(&call.node.config.settings, overrides);
-    // The controller has checked them.
-    let Ok(settings) = settings else {
-        return Vec::new();
-    };
-    let configs = settings.iter().map(|setting| {
-        let source = match setting.source {
-            Source::Topic => SOURCE_TOPIC,
-            Source::Default => SOURCE_DEFAULT,
-            _ => SOURCE_BROKER_FILE,
-        };
-        let value = setting
-            .value
-            .as_ref()
-            .map(|value| StrBytes::from_string(value.to_string()));
+fn configs(
+    description: &TopicDescription,
+    overrides: &BTreeMap<String, String>,
+) -> Vec<CreatableTopicConfigs> {
+    let described = description.with(overrides).into_iter().map(|one| {
         CreatableTopicConfigs::default()
-            .with_name(StrBytes::from_static_str(setting.key.name))
-            .with_value(value)
-            .with_config_source(source)
+            .with_name(StrBytes::from_static_str(one.key.name))
+            .with_value(one.value.map(StrBytes::from_string))
+            .with_config_source(one.source as i8)
     });
-    configs.collect()
+    described.collect()
 }

@@ -4,9 +4,11 @@ use bytes::Bytes;
 use kafka_protocol::protocol::{Encodable, HeaderVersion, Request};
 
 use super::{
-    api_versions, create_partitions, create_topics, delete_records, delete_topics,
-    describe_cluster, describe_log_dirs, describe_producers, describe_topic_partitions, fetch,
-    find_coordinator, init_producer_id, list_offsets, metadata, offset_for_leader_epoch, produce,
+    alter_configs, api_versions, create_partitions, create_topics, delete_records, delete_topics,
+    describe_cluster, describe_configs, describe_log_dirs, describe_producers,
+    describe_topic_partitions, fetch, find_coordinator, incremental_alter_configs,
+    init_producer_id, list_config_resources, list_offsets, metadata, offset_for_leader_epoch,
+    produce,
 };
 use crate::metrics::Stage;
 use crate::protocol::{ApiKey, decode_request, encode_response};
@@ -28,6 +30,10 @@ pub(in crate::server) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, 
         ApiKey::DeleteRecords => delete_records::handle(call, body),
         ApiKey::InitProducerId => init_producer_id::handle(call, body),
         ApiKey::OffsetForLeaderEpoch => offset_for_leader_epoch::handle(call, body),
+        ApiKey::DescribeConfigs => describe_configs::handle(&call, body),
+        ApiKey::AlterConfigs => alter_configs::handle(call, body),
+        ApiKey::IncrementalAlterConfigs => incremental_alter_configs::handle(call, body),
+        ApiKey::ListConfigResources => list_config_resources::handle(&call, body),
         ApiKey::DescribeLogDirs => describe_log_dirs::handle(call, body),
         ApiKey::CreatePartitions => create_partitions::handle(call, body),
         ApiKey::DescribeCluster => describe_cluster::handle(&call, body),
