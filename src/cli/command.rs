@@ -8,6 +8,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 
 use super::completions::{self, CompletionsArgs};
+use super::config::{self, ConfigCommand};
 use super::consume::{self, ConsumeArgs};
 use super::log::{self, LogArgs};
 use super::produce::{self, ProduceArgs};
@@ -30,8 +31,10 @@ enum Command {
     Format(ConfigArgs),
     /// Run the broker until SIGTERM or Ctrl-C
     Start(ConfigArgs),
-    /// Create, list, describe, grow and delete topics
+    /// Create, list, describe, grow, alter and delete topics
     Topic(TopicArgs),
+    /// Show and change settings of topics and brokers
+    Config(ConfigCommand),
     /// Send records from standard input, one a line
     Produce(ProduceArgs),
     /// Print records to standard output
@@ -51,11 +54,7 @@ impl Command {
             Command::Format(_) | Command::Start(_) => "info",
             // The simulated brokers have every reason to complain.
             Command::Sim(_) => "off",
-            Command::Topic(_)
-            | Command::Produce(_)
-            | Command::Consume(_)
-            | Command::Log(_)
-            | Command::Completions(_) => "warn",
+            _ => "warn",
         }
     }
 }
@@ -79,6 +78,7 @@ fn run(command: Command) -> Result<()> {
         Command::Format(args) => format::run(&args),
         Command::Start(args) => start::run(&args),
         Command::Topic(args) => topic::run(&args),
+        Command::Config(args) => config::run(&args),
         Command::Produce(args) => produce::run(&args),
         Command::Consume(args) => consume::run(&args),
         Command::Log(args) => log::run(&args),

@@ -13,6 +13,7 @@
 
 mod command;
 mod completions;
+mod config;
 mod consume;
 mod delete_records;
 mod escapes;

@@ -1,4 +1,4 @@
-//! `ringlog topic`: create, list, describe, add partitions, delete, delete records.
+//! `ringlog topic`: create, list, describe, alter, add partitions, delete, delete records.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -6,12 +6,13 @@ use std::io::Write;
 use anyhow::{Context, Result, bail};
 use clap::{Args, Subcommand};
 
+use super::config::EditArgs;
 use super::delete_records::{self, DeleteRecordsArgs};
 use super::output::Output;
 use super::session::{self, ServerArgs, Session};
 use super::topic_sizes::Sizes;
 use super::topic_text;
-use crate::client::{Admin, ClientError, NewTopic, TopicResult};
+use crate::client::{Admin, ClientError, ConfigTarget, NewTopic, TopicResult};
 use crate::types::{ErrorCode, TopicId};
 
 /// The arguments of `ringlog topic`.
@@ -37,6 +38,8 @@ enum Action {
     Describe(DescribeArgs),
     /// Give topics more partitions; records with keys go elsewhere from then on
     AddPartitions(AddPartitionsArgs),
+    /// Change settings of a topic
+    Alter(AlterArgs),
     /// Delete topics and everything in them
     Delete(DeleteArgs),
     /// Delete the oldest records of one partition
@@ -100,6 +103,13 @@ fn topic_id(text: &str) -> Result<TopicId, String> {
     TopicId::parse(text).ok_or_else(|| "22 characters of URL-safe base64".to_owned())
 }
 
+#[derive(Args, Clone, Debug)]
+struct AlterArgs {
+    topic: String,
+    #[command(flatten)]
+    edits: EditArgs,
+}
+
 pub(super) fn run(args: &TopicArgs) -> Result<()> {
     let action = args.action.clone();
     session::run(&args.server, false, move |session| {
@@ -124,6 +134,10 @@ async fn act(session: &Session, action: &Action) -> Result<()> {
             let grown: Vec<_> = names.map(|name| (name, args.partitions)).collect();
             let results = admin.create_partitions(&grown, args.validate_only).await?;
             all_done(results, None)?;
+        }
+        Action::Alter(args) => {
+            let target = ConfigTarget::Topic(args.topic.clone());
+            args.edits.apply(&admin, &target, &mut out).await?;
         }
         Action::Delete(args) => delete(&admin, args).await?,
         Action::DeleteRecords(args) => delete_records::run(&admin, args, &mut out).await?,

@@ -9,7 +9,7 @@
 //! | [`Client`] | which broker leads what: metadata cache, refresh, connections |
 //! | [`Producer`], [`TopicProducer`] | accumulator, partitioner, sender; idempotent by default |
 //! | [`Fetcher`] | batches of assigned partitions, by long poll |
-//! | [`Admin`] | topics, offsets, the cluster |
+//! | [`Admin`] | topics, settings, offsets, the cluster |
 //!
 //! # Non-obvious
 //! - **Invariant: a response goes to the oldest request in flight**, and its correlation id must be
@@ -23,6 +23,7 @@ mod admin;
 mod admin_topics;
 mod backoff;
 mod cluster_view;
+mod configs;
 mod connection;
 mod error;
 mod fetcher;
@@ -36,6 +37,7 @@ pub use admin::{Admin, NewTopic, OffsetSpec, TopicResult};
 pub use admin_topics::{LogDirView, ReplicaView};
 pub use backoff::Backoff;
 pub use cluster_view::{BrokerAddress, ClusterView, PartitionView, TopicView};
+pub use configs::{ConfigEdit, ConfigEntry, ConfigSynonym, ConfigTarget};
 pub use connection::Connection;
 pub use error::ClientError;
 pub use fetcher::{FetchOptions, FetchedPartition, Fetcher, Isolation, OffsetReset, StartOffset};

@@ -29,6 +29,7 @@ mod bad_bodies;
 mod bad_frames;
 mod cluster;
 mod config_changes;
+mod config_commands;
 mod configs;
 mod connections;
 mod create_partitions;
