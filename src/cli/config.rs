@@ -220,7 +220,7 @@ impl EditArgs {
 
     fn edits(&self) -> Result<Vec<(String, ConfigEdit)>> {
         let mut edits = Vec::new();
-        let with_value: [(&[String], fn(String) -> ConfigEdit); 3] = [
+        let with_value: [(&[String], EditWithValue); 3] = [
             (&self.set, ConfigEdit::Set),
             (&self.append, ConfigEdit::Append),
             (&self.subtract, ConfigEdit::Subtract),
@@ -241,6 +241,9 @@ impl EditArgs {
         Ok(edits)
     }
 }
+
+/// Which edit a value is for.
+type EditWithValue = fn(String) -> ConfigEdit;
 
 fn edit_json((name, edit): &(String, ConfigEdit)) -> Value {
     let (operation, value) = match edit {

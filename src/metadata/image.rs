@@ -8,6 +8,7 @@ use super::record::{
     ConfigRecord, ConfigResource, FeatureRecord, MetadataRecord, PartitionRecord,
     ProducerIdsRecord, RegisterBroker, TopicRecord,
 };
+use crate::config::Overrides;
 use crate::types::{
     DirectoryId, LeaderEpoch, NodeId, PartitionIndex, ProducerId, TopicId, TopicIdPartition,
 };
@@ -101,10 +102,7 @@ impl MetadataImage {
     }
 
     /// What was set for all brokers, and for this one alone.
-    pub fn broker_configs(
-        &self,
-        node_id: NodeId,
-    ) -> (Arc<BTreeMap<String, String>>, Arc<BTreeMap<String, String>>) {
+    pub fn broker_configs(&self, node_id: NodeId) -> (Arc<Overrides>, Arc<Overrides>) {
         let set = |resource| self.config(&resource).cloned().unwrap_or_default();
         (
             set(ConfigResource::cluster()),
