@@ -63,7 +63,8 @@ pub(super) struct Queue {
     pub(super) batches: VecDeque<Batch>,
     next_number: u64,
     in_flight_count: usize,
-    /// Something failed: one batch at a time until all that was sent before is acknowledged.
+    /// Something failed, or will: one batch at a time until all that was sent before is
+    /// acknowledged.
     has_failed: bool,
     /// A sequence was lost: a new epoch before the next batch.
     must_restart: bool,
@@ -224,6 +225,12 @@ impl Queue {
             .batches
             .partition_point(|waiting| waiting.number < batch.number);
         self.batches.insert(place, batch);
+    }
+
+    /// The topic was deleted and made anew: what is in flight to the old one will fail, and nothing
+    /// may get to the new one before it. The new one takes any sequence to begin with.
+    pub(super) fn topic_was_replaced(&mut self) {
+        self.has_failed |= self.in_flight_count > 0;
     }
 
     /// A batch in flight is given up.

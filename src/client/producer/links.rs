@@ -58,8 +58,12 @@ impl Shared {
                 .for_each(|partition| partition.leader.set(None));
             return;
         }
-        state.identity.id.set(view.topic_id);
         let mut partitions = state.partitions.borrow_mut();
+        if state.identity.id.replace(view.topic_id) != view.topic_id {
+            for partition in &*partitions {
+                partition.queue.borrow_mut().topic_was_replaced();
+            }
+        }
         for index in partitions.len()..view.partitions.len() {
             let backoff = self.client.retry_backoff();
             let partition = Partition::new(&state.identity, index as PartitionIndex, backoff);

@@ -82,6 +82,31 @@ fn whatever_fails_on_the_way_records_arrive_once_and_in_order() {
 }
 
 #[test]
+fn a_topic_that_was_made_anew_gets_first_what_was_on_its_way_to_the_old_one() {
+    for seed in 0..20 {
+        with_broker(seed, 1, move |reactor, broker| async move {
+            let client = client(&reactor).await;
+            let producer = Producer::new(&client, one_record_a_batch()).unwrap();
+            let topic = producer.topic(TOPIC).await.unwrap();
+            send(&topic, None, "old").await.wait().await.unwrap();
+            broker.state.borrow_mut().is_holding = true;
+            let mut deliveries = vec![send(&topic, None, "record-0").await];
+            // It is on its way.
+            reactor.sleep(Duration::from_millis(10)).await;
+            broker.replace_topic();
+            client.refresh().await.unwrap();
+            deliveries.push(send(&topic, None, "record-1").await);
+            reactor.sleep(Duration::from_millis(10)).await;
+            broker.release();
+            for delivery in &deliveries {
+                delivery.wait().await.unwrap();
+            }
+            assert_eq!(broker.log(0), numbered(2), "seed {seed}");
+        });
+    }
+}
+
+#[test]
 fn a_batch_whose_answer_was_lost_is_acknowledged_where_it_is() {
     with_broker(1, 1, |reactor, broker| async move {
         broker.state.borrow_mut().faults = [Fault::None, Fault::CloseAfter].into();

@@ -65,6 +65,8 @@ struct Log {
     epoch: i16,
     next_sequence: i32,
     remembered: VecDeque<(i32, i64)>,
+    /// Nothing is known of the producer: it may begin anywhere.
+    takes_any_sequence: bool,
 }
 
 pub(super) struct State {
@@ -91,6 +93,7 @@ pub(super) struct Broker {
     pub(super) state: Rc<RefCell<State>>,
     released: Notify,
     partition_count: Rc<Cell<i32>>,
+    topic_id: Rc<Cell<TopicId>>,
 }
 
 /// Runs `body` with a broker on one simulated machine.
@@ -156,6 +159,7 @@ impl Broker {
             })),
             released: Notify::new(),
             partition_count: Rc::new(Cell::new(partition_count)),
+            topic_id: Rc::new(Cell::new(TOPIC_ID)),
         }
     }
 
@@ -175,6 +179,18 @@ impl Broker {
         self.partition_count.set(added + 1);
         let mut state = self.state.borrow_mut();
         state.logs.insert(added, Log::default());
+    }
+
+    /// The topic is deleted and made anew, under another id.
+    pub(super) fn replace_topic(&self) {
+        self.topic_id.set(TopicId([8; 16]));
+        let mut state = self.state.borrow_mut();
+        for log in state.logs.values_mut() {
+            *log = Log {
+                takes_any_sequence: true,
+                ..Log::default()
+            };
+        }
     }
 
     /// Answers what was held back.
@@ -242,7 +258,7 @@ impl Broker {
         });
         let topic = MetadataResponseTopic::default()
             .with_name(Some(TopicName(StrBytes::from_static_str(TOPIC))))
-            .with_topic_id(to_uuid(TOPIC_ID))
+            .with_topic_id(to_uuid(self.topic_id.get()))
             .with_partitions(partitions.collect());
         let broker = MetadataResponseBroker::default()
             .with_node_id(1.into())
@@ -272,6 +288,8 @@ impl Broker {
             return None;
         }
         let mut answers = Vec::new();
+        let asked_id = request.topic_data[0].topic_id;
+        let is_gone = asked_id != to_uuid(self.topic_id.get());
         for data in request
             .topic_data
             .iter()
@@ -287,6 +305,7 @@ impl Broker {
             state.seen.push(seen.clone());
             let result = match fault {
                 Fault::Refuse(partition, code) if partition == data.index => Err(code),
+                _ if is_gone => Err(ErrorCode::UnknownTopicId),
                 _ => state
                     .logs
                     .get_mut(&data.index)
@@ -302,7 +321,7 @@ impl Broker {
             return None;
         }
         let topic = TopicProduceResponse::default()
-            .with_topic_id(to_uuid(TOPIC_ID))
+            .with_topic_id(asked_id)
             .with_partition_responses(answers);
         let response = ProduceResponse::default().with_responses(vec![topic]);
         match request.acks {
@@ -350,6 +369,9 @@ impl Log {
                 .find(|(first, _)| *first == producer.base_sequence);
             if let Some((_, base_offset)) = known {
                 return Ok(*base_offset);
+            }
+            if std::mem::take(&mut self.takes_any_sequence) {
+                self.next_sequence = producer.base_sequence;
             }
             if producer.base_sequence != self.next_sequence {
                 return Err(ErrorCode::OutOfOrderSequenceNumber);
