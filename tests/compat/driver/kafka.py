@@ -87,3 +87,20 @@ class Kafka:
 
     def remove(self):
         shutil.rmtree(self.directory)
+
+
+class OneKafka(Kafka):
+    """Real Kafka on a fresh directory that goes with it."""
+
+    def name(self):
+        return "Kafka 4.1.1"
+
+    def start(self):
+        data = tempfile.mkdtemp(prefix="data-", dir=self.directory)
+        self.format(data)
+        super().start(data)
+
+    def stop(self):
+        """At once: a clean stop of thousands of logs takes long, and nothing is kept."""
+        self.kill()
+        self.remove()
