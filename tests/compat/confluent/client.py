@@ -161,7 +161,7 @@ def list_offsets(options):
 
 
 def administrate(options, _lines):
-    """One operation: create, delete, list, offsets or cluster."""
+    """One operation on the cluster or on topics; those on what is in a topic are in `of_topic`."""
     operation = options["op"]
     client = admin.AdminClient({"bootstrap.servers": options["bootstrap"]})
     if operation == "create":
@@ -186,7 +186,39 @@ def administrate(options, _lines):
             "cluster_id": cluster.cluster_id,
         })
     else:
-        raise ValueError(f"no operation called {operation!r}")
+        emit(of_topic(client, operation, options))
+
+
+def code_of(future):
+    """{"error": code} of an admin operation's future."""
+    return {"error": settle({"it": future})["it"]}
+
+
+def of_topic(client, operation, options):
+    """configs, set_configs, add_partitions or delete_records."""
+    topic = options["topic"]
+    resource = admin.ConfigResource(admin.ConfigResource.Type.TOPIC, topic)
+    if operation == "configs":
+        (future,) = client.describe_configs([resource]).values()
+        described = future.result(timeout=OPERATION_TIMEOUT_S)
+        return {name: described[name].value for name in options["names"]}
+    if operation == "set_configs":
+        for name, value in options["configs"].items():
+            resource.add_incremental_config(admin.ConfigEntry(
+                name, value, incremental_operation=admin.AlterConfigOpType.SET
+            ))
+        (future,) = client.incremental_alter_configs([resource]).values()
+        return code_of(future)
+    if operation == "add_partitions":
+        (future,) = client.create_partitions(
+            [admin.NewPartitions(topic, options["count"])]
+        ).values()
+        return code_of(future)
+    if operation == "delete_records":
+        place = TopicPartition(topic, 0, options["offset"])
+        (future,) = client.delete_records([place]).values()
+        return {"low_watermark": future.result(timeout=OPERATION_TIMEOUT_S).low_watermark}
+    raise ValueError(f"no operation called {operation!r}")
 
 
 def main():

@@ -12,6 +12,7 @@ from driver.records import Record
 
 TOOLS = ROOT / "target" / "compat"
 HERE = Path(__file__).resolve().parents[1]
+CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 # Not in any record that kcat writes.
 RECORD_END, KEY_END = b"<<end-of-record-6b0d>>", b"<<end-of-key-6b0d>>"
 # Not in any record that the Java tools show.
@@ -27,6 +28,17 @@ class Client:
     partition_count = 3
     # A client that starts slowly reads back one combination of a codec, not all four.
     slow = False
+    # A client that can read by assignment, without a group.
+    reads = True
+    codecs = CODECS
+    # AlterConfigs, or IncrementalAlterConfigs.
+    alters_with = 44
+    # Whether it can ask for the offset of the latest time.
+    knows_max_timestamp = True
+    # Whether it says that a config was refused.
+    tells_config_errors = True
+    # A client that shows the end where no record is late enough; the others say -1.
+    shows_end = False
 
     def __init__(self, address):
         self.address = address
@@ -134,8 +146,63 @@ class Confluent(JsonLines):
         return TOOLS / "venv" / "bin" / "python", HERE / "confluent" / "client.py"
 
 
+class KafkaPython(JsonLines):
+    name = "kafka-python"
+
+    def command(self):
+        return TOOLS / "venv" / "bin" / "python", HERE / "kafka_python" / "client.py"
+
+    def can_write(self, record):
+        """It refuses records with nothing in them, and null headers."""
+        nothing = record.key is None and record.value is None
+        return not nothing and all(value is not None for _, value in record.headers)
+
+
+class Aiokafka(JsonLines):
+    name = "aiokafka"
+    alters_with = 33
+    knows_max_timestamp = False
+
+    def command(self):
+        return TOOLS / "venv" / "bin" / "python", HERE / "aiokafka" / "client.py"
+
+    def can_write(self, record):
+        """It refuses records with nothing in them."""
+        return record.key is not None or record.value is not None
+
+
+class KafkaJs(JsonLines):
+    """It reads in groups only: it writes and administrates. Its codecs for lz4 and zstd are native
+    modules."""
+
+    name = "kafkajs"
+    reads = False
+    codecs = ("none", "gzip", "snappy")
+    alters_with = 33
+    knows_max_timestamp = False
+    shows_end = True
+
+    def command(self):
+        return "node", TOOLS / "kafkajs" / "client.js"
+
+    def can_write(self, record):
+        """It refuses null headers."""
+        return all(value is not None for _, value in record.headers)
+
+
+class Rdkafka(JsonLines):
+    name = "rdkafka"
+    alters_with = 33
+    tells_config_errors = False
+    knows_max_timestamp = False
+
+    def command(self):
+        return (TOOLS / "rdkafka",)
+
+
 class Franz(JsonLines):
     name = "franz-go"
+    shows_end = True
 
     def command(self):
         return (TOOLS / "franz",)
@@ -253,6 +320,12 @@ class Java(Client):
         command = self.command(f"org.apache.kafka.tools.{tool}", *arguments)
         return process.run(command, content).decode()
 
+    def core_tool(self, tool, *arguments):
+        """A tool that stands in the broker's jar and needs what is beside it."""
+        command = self.command(tool, *arguments)
+        command[command.index("-cp") + 1] = f"{TOOLS / 'kafka'}/*"
+        return process.run(command).decode()
+
     def at(self):
         return "--bootstrap-server", self.address
 
@@ -320,4 +393,4 @@ class Java(Client):
         )
 
 
-ALL = (Kcat, Confluent, Java, Franz)
+ALL = (Kcat, Confluent, Java, Franz, KafkaPython, Aiokafka, KafkaJs, Rdkafka)

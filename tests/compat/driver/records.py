@@ -124,6 +124,17 @@ def odd(partition_count):
     ]
 
 
+def mixed(count, partition_count):
+    """`count` records: nulls, empties, headers, sizes up to 900 KB among plain ones."""
+    one = odd(1)
+    records = plain(count, partition_count, 200)
+    step = count // len(one)
+    for index, record in enumerate(one):
+        at = index * step
+        records[at] = replace(record, partition=records[at].partition)
+    return records
+
+
 def check_that_compare_sees():
     """`compare` passes what is equal and refuses each way in which it can be wrong."""
     written = [record for record in odd(2) if len(record.value or b"") < 100_000]

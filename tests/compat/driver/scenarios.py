@@ -1,14 +1,18 @@
 """What is tried with every client. A scenario is a function that raises when something is wrong."""
 
 import itertools
+import json
 import re
+import tempfile
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import Callable
 
 from driver import clients, process, wire
-from driver.records import Mismatch, Record, check, check_equal, compare, odd, odd_text, plain
+from driver.records import (
+    Mismatch, Record, check, check_equal, compare, mixed, odd, odd_text, plain,
+)
 
-CODECS = ("none", "gzip", "snappy", "lz4", "zstd")
 # acks, idempotent: idempotence needs acks=all.
 ACKS = (("0", False), ("1", False), ("all", False), ("all", True))
 MATRIX_COUNT = 120
@@ -17,7 +21,10 @@ BULK_PARTITION_COUNT = 4
 TOPICS_GONE_TIMEOUT_S = 30
 # Kafka's error codes.
 OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, MESSAGE_TOO_LARGE = 1, 3, 10
-INVALID_TOPIC, TOPIC_ALREADY_EXISTS = 17, 36
+INVALID_TOPIC, TOPIC_ALREADY_EXISTS, INVALID_PARTITIONS, INVALID_CONFIG = 17, 36, 37, 40
+# Kafka's API keys.
+DELETE_RECORDS, DESCRIBE_CONFIGS, ALTER_CONFIGS, DESCRIBE_LOG_DIRS = 21, 32, 33, 35
+CREATE_PARTITIONS, INCREMENTAL_ALTER_CONFIGS = 37, 44
 # librdkafka's own: it was told to fail instead of going elsewhere.
 AUTO_OFFSET_RESET = -140
 # Below so many records a client may find that compressing a batch does not pay.
@@ -33,6 +40,7 @@ class Bed:
         self.numbers = itertools.count()
         self.confluent = clients.Confluent(address)
         self.kcat = clients.Kcat(address)
+        self.served = wire.served(address)
 
     def name(self, word):
         return f"compat-{self.run_id}-{next(self.numbers)}-{word}"
@@ -55,7 +63,8 @@ class Bed:
 
     def readers(self, writer):
         """Who reads back: the writer itself, confluent-kafka, kcat."""
-        return [writer] + [r for r in (self.confluent, self.kcat) if r.name != writer.name]
+        others = [r for r in (self.confluent, self.kcat) if r.name != writer.name]
+        return [writer, *others] if writer.reads else others
 
     def read_back(self, topic, written, readers):
         counts = {}
@@ -95,7 +104,7 @@ def combination(bed, writer, topic, codec, acks, idempotent):
 def matrix(bed, writer, quick):
     """Every codec with every acks, idempotent or not."""
     pairs = [
-        (codec, acks) for codec in CODECS for acks in ACKS
+        (codec, acks) for codec in writer.codecs for acks in ACKS
         if not quick or codec == "none" or acks == ("all", True)
     ]
     label = lambda codec, acks: f"{codec} acks={acks[0]}{' idempotent' if acks[1] else ''}"
@@ -122,13 +131,37 @@ def bulk(bed, writer):
     """10,000 records, then reading from offsets inside batches."""
     topic = bed.topic("bulk", BULK_PARTITION_COUNT)
     written = plain(BULK_COUNT, BULK_PARTITION_COUNT, 300)
-    writer.produce(topic, written, "zstd", "all", True)
+    writer.produce(topic, written, writer.codecs[-1], "all", True)
     bed.read_back(topic, written, bed.readers(writer))
+    if not writer.reads:
+        return
     last = [record for record in written if record.partition == 1]
     for start in (1, 1234, len(last) - 1):
         got = writer.consume(topic, {1: len(last) - start}, start)
         check_equal(got[0].offset, start, "first offset")
         compare(last[start:], got, writer.see)
+
+
+def exchange(bed, writer, codec, reader):
+    """10,000 records, odd ones among them, written by one client and read by another."""
+    topic = bed.topic("exchange", BULK_PARTITION_COUNT)
+    written = mixed(BULK_COUNT, BULK_PARTITION_COUNT)
+    written = [record for record in written if writer.can_write(record)]
+    writer.produce(topic, written, codec, "all", True)
+    bed.read_back(topic, written, [reader])
+
+
+def exchanges(bed, writer, quick):
+    """Each codec with another reader, in turn; quick: the last codec only."""
+    kinds = (
+        clients.Aiokafka, clients.KafkaPython, clients.Rdkafka, clients.Franz, clients.Confluent,
+    )
+    others = [kind(bed.address) for kind in kinds if kind.name != writer.name]
+    for index, codec in enumerate(writer.codecs):
+        reader = others[(index + len(writer.name)) % len(others)]
+        if not quick or codec == writer.codecs[-1]:
+            name = f"10,000 odd ones, {codec}, read by {reader.name}"
+            yield name, lambda c=codec, r=reader: exchange(bed, writer, c, r)
 
 
 def long_poll(bed, client):
@@ -168,16 +201,19 @@ def offsets(bed, client):
     """Offsets by place and by time, and consuming from a time."""
     topic, written, base = by_time(bed)
     wanted = {
-        "earliest": 0, "latest": 6, "max_timestamp": 4,
+        "earliest": 0, "latest": 6,
         base - 1: 0, base: 0, base + 1: 1, base + 100: 1, base + 101: 4, base + 300: 4,
     }
-    # Where no record is late enough: Kafka answers -1, kadm asks again for the end.
-    wanted[base + 301] = 6 if isinstance(client, clients.Franz) else -1
+    if client.knows_max_timestamp:
+        wanted["max_timestamp"] = 4
+    # Where no record is late enough: Kafka answers -1, some clients ask again for the end.
+    wanted[base + 301] = 6 if client.shows_end else -1
     for at, offset in wanted.items():
         found = client.admin("offsets", topic=topic, at=at)
         check_equal(found, {"0": offset}, f"offset at {at}")
-    got = client.consume(topic, {0: 2}, {"timestamp": base + 101})
-    compare(written[4:], got, client.see)
+    if client.reads:
+        got = client.consume(topic, {0: 2}, {"timestamp": base + 101})
+        compare(written[4:], got, client.see)
 
 
 def administration(bed, client):
@@ -198,10 +234,56 @@ def administration(bed, client):
     check_equal(gone, {one: UNKNOWN_TOPIC_OR_PARTITION}, "delete again")
     check_equal(client.admin("create", topics={one: 1}), {one: 0}, "create again")
     client.produce(one, plain(2, 1))
-    bed.read_back(one, plain(2, 1), [client])
+    bed.read_back(one, plain(2, 1), bed.readers(client)[:1])
     cluster = client.admin("cluster")
     check(cluster["controller"] in cluster["brokers"], f"the controller is no broker: {cluster}")
     check(bool(cluster["cluster_id"]), "no cluster id")
+
+
+def configs(bed, client):
+    """A topic's configs are shown, changed, and refused where they are wrong."""
+    topic = bed.topic("configs")
+    changed = {"retention.ms": "123456", "cleanup.policy": "compact"}
+    asked = {"topic": topic, "names": sorted(changed)}
+    before = {"cleanup.policy": "delete", "retention.ms": "604800000"}
+    check_equal(client.admin("configs", **asked), before, "configs before")
+    done = client.admin("set_configs", topic=topic, configs=changed)
+    check_equal(done, {"error": 0}, "changing configs")
+    check_equal(client.admin("configs", **asked), changed, "configs after")
+    for wrong in ({"retention.ms": "soon"}, {"no.such.key": "1"}):
+        done = client.admin("set_configs", topic=topic, configs=wrong)
+        if client.tells_config_errors:
+            check_equal(done, {"error": INVALID_CONFIG}, f"setting {wrong}")
+        check_equal(client.admin("configs", **asked), changed, f"configs after {wrong}")
+
+
+def more_partitions(bed, client):
+    """Partitions are added, and are there to be written; fewer are refused."""
+    topic = bed.topic("grows")
+    client.produce(topic, plain(2, 1))
+    done = client.admin("add_partitions", topic=topic, count=3)
+    check_equal(done, {"error": 0}, "adding partitions")
+    check_equal(client.admin("list").get(topic), 3, "partitions listed")
+    for partition in range(3):
+        wire.wait_until_led(bed.address, topic, partition)
+    written = [replace(record, partition=2) for record in plain(5, 1)]
+    client.deliver(topic, written)
+    bed.read_back(topic, [*plain(2, 1), *written], bed.readers(client)[:1])
+    for count in (3, 1):
+        done = client.admin("add_partitions", topic=topic, count=count)
+        check_equal(done, {"error": INVALID_PARTITIONS}, f"{count} partitions")
+
+
+def deleted_records(bed, client):
+    """Records before an offset go; the earliest offset says so."""
+    topic = bed.topic("records")
+    client.produce(topic, plain(10, 1))
+    done = client.admin("delete_records", topic=topic, offset=4)
+    check_equal(done, {"low_watermark": 4}, "deleting records")
+    check_equal(client.admin("offsets", topic=topic, at="earliest"), {"0": 4}, "earliest offset")
+    check_equal(client.admin("offsets", topic=topic, at="latest"), {"0": 10}, "latest offset")
+    for reader in bed.readers(client)[:1]:
+        compare(plain(10, 1)[4:], reader.consume(topic, {0: 6}), reader.see)
 
 
 def refusals(bed, client):
@@ -211,11 +293,13 @@ def refusals(bed, client):
     large = [Record(0, b"k", b"v" * 1_500_000)]
     delivered = client.deliver(topic, large, max_bytes=3_000_000)
     check_equal(delivered[0]["error"], MESSAGE_TOO_LARGE, "error of a record of 1.5 MB")
+    if not client.reads:
+        return
     client.produce(topic, small)
     bed.read_back(topic, small, [client])
     got = client.read(topic, {0: 1}, 1000)
-    is_confluent = isinstance(client, clients.Confluent)
-    wanted = AUTO_OFFSET_RESET if is_confluent else OFFSET_OUT_OF_RANGE
+    is_librdkafka = isinstance(client, (clients.Confluent, clients.Rdkafka))
+    wanted = AUTO_OFFSET_RESET if is_librdkafka else OFFSET_OUT_OF_RANGE
     check_equal([a for a in got if "waiting" not in a], [{"error": wanted}], "reading at 1000")
 
 
@@ -274,23 +358,132 @@ def java_tools(bed, java):
         check(time.monotonic() < deadline, "the deleted topic is still listed")
 
 
+def java_configs(bed, java):
+    """ConfigCommand: a topic's config is set, shown, refused and taken back."""
+    topic = bed.topic("configs")
+    command = ("kafka.admin.ConfigCommand", *java.at(), "--entity-type", "topics",
+               "--entity-name", topic)
+    said = java.core_tool(*command, "--alter", "--add-config", "retention.ms=123456")
+    check(f"Completed updating config for topic {topic}" in said, f"it said {said}")
+    shown = java.core_tool(*command, "--describe")
+    check("retention.ms=123456" in shown, f"described as {shown}")
+    try:
+        java.core_tool(*command, "--alter", "--add-config", "retention.ms=soon")
+    except process.ClientFailed as refused:
+        check("InvalidConfigurationException" in str(refused), f"refused with {refused}")
+    else:
+        raise Mismatch("a bad value was accepted")
+    java.core_tool(*command, "--alter", "--delete-config", "retention.ms")
+    shown = java.core_tool(*command, "--describe")
+    check("retention.ms" not in shown, f"described as {shown}")
+
+
+def java_partitions(bed, java):
+    """TopicCommand adds partitions and describes them."""
+    topic = bed.topic("grows")
+    command = ("TopicCommand", *java.at(), "--topic", topic)
+    java.tool(*command, "--alter", "--partitions", 3)
+    described = java.tool(*command, "--describe")
+    check("PartitionCount: 3" in described, f"described as {described}")
+    check(described.count("Leader: ") == 3, f"described as {described}")
+
+
+def java_delete_records(bed, java):
+    """DeleteRecordsCommand, and GetOffsetShell shows what is left."""
+    topic = bed.topic("records")
+    bed.confluent.produce(topic, plain(10, 1))
+    wanted = {"version": 1, "partitions": [{"topic": topic, "partition": 0, "offset": 4}]}
+    with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
+        json.dump(wanted, file)
+        file.flush()
+        said = java.tool("DeleteRecordsCommand", *java.at(), "--offset-json-file", file.name)
+    check(f"partition: {topic}-0\tlow_watermark: 4" in said, f"it said {said}")
+    shown = java.tool("GetOffsetShell", *java.at(), "--topic-partitions", f"{topic}:0",
+                      "--time", "earliest")
+    check_equal(shown.strip(), f"{topic}:0:4", "earliest offset")
+
+
+def java_log_dirs(bed, java):
+    """LogDirsCommand shows the partition with the size of its log."""
+    topic = bed.topic("dirs")
+    bed.confluent.produce(topic, plain(10, 1))
+    shown = java.tool("LogDirsCommand", *java.at(), "--describe", "--topic-list", topic)
+    (line,) = [line for line in shown.splitlines() if line.startswith("{")]
+    partitions = [
+        partition for directory in json.loads(line)["brokers"][0]["logDirs"]
+        for partition in directory["partitions"]
+    ]
+    check_equal([each["partition"] for each in partitions], [f"{topic}-0"], "partitions")
+    check(partitions[0]["size"] > 0, f"a log without size: {line}")
+
+
+def java_api_versions(bed, java):
+    """BrokerApiVersionsCommand understands what is advertised."""
+    shown = java.core_tool("org.apache.kafka.tools.BrokerApiVersionsCommand", *java.at())
+    for api in ("Produce(0): 0 to 13 [usable: 13]", "Fetch(1): 4 to 18 [usable: 18]",
+                "Metadata(3): 0 to 13 [usable: 13]", "ApiVersions(18): 0 to 4 [usable: 4]"):
+        check(api in shown, f"no {api!r} in {shown}")
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`needs`: the keys of APIs without which there is nothing to try; `group`: its row in the
+    table of docs/clients.md."""
+
+    name: str
+    run: Callable[[], None]
+    group: str
+    needs: tuple[int, ...] = ()
+
+
+def of_java(bed, java, quick):
+    pairs = [("none", "all"), ("lz4", "1"), ("zstd", "0")]
+    for codec, acks in pairs[: 1 if quick else None]:
+        name = f"ProducerPerformance {codec} acks={acks}"
+        act = lambda c=codec, a=acks: performance(bed, java, c, a)
+        yield Scenario(name, act, "ProducerPerformance")
+    tools = (
+        ("TopicCommand, GetOffsetShell", java_tools, ()),
+        ("BrokerApiVersionsCommand", java_api_versions, ()),
+        ("ConfigCommand", java_configs, (DESCRIBE_CONFIGS, INCREMENTAL_ALTER_CONFIGS)),
+        ("TopicCommand --alter, --describe", java_partitions,
+         (CREATE_PARTITIONS, DESCRIBE_CONFIGS)),
+        ("DeleteRecordsCommand", java_delete_records, (DELETE_RECORDS,)),
+        ("LogDirsCommand", java_log_dirs, (DESCRIBE_LOG_DIRS,)),
+    )
+    for name, act, needs in tools:
+        yield Scenario(name, lambda a=act: a(bed, java), name, needs)
+
+
 def of(bed, client, quick):
-    """The scenarios of one client: pairs of a name and a function."""
-    yield from matrix(bed, client, quick)
-    yield "nulls, headers, sizes to 900 KB", lambda: contents(bed, client)
+    """The scenarios of one client."""
+    for name, act in matrix(bed, client, quick):
+        yield Scenario(name, act, "codecs and acks, read by several")
+    contents_name = "nulls, headers, sizes to 900 KB"
+    yield Scenario(contents_name, lambda: contents(bed, client), contents_name)
     if isinstance(client, clients.Java):
-        pairs = [("none", "all"), ("lz4", "1"), ("zstd", "0")]
-        for codec, acks in pairs[: 1 if quick else None]:
-            name = f"ProducerPerformance {codec} acks={acks}"
-            yield name, lambda c=codec, a=acks: performance(bed, client, c, a)
-        yield "TopicCommand, GetOffsetShell", lambda: java_tools(bed, client)
+        yield from of_java(bed, client, quick)
         return
-    yield "10,000 records, offsets in batches", lambda: bulk(bed, client)
-    yield "long poll at the end", lambda: long_poll(bed, client)
-    yield "topic made by writing", lambda: auto_creation(bed, client)
+    common = [
+        ("10,000 records, offsets in batches", bulk), ("topic made by writing", auto_creation),
+    ]
+    if client.reads:
+        common.append(("long poll at the end", long_poll))
+    for name, act in common:
+        yield Scenario(name, lambda a=act: a(bed, client), name)
+    for name, act in exchanges(bed, client, quick):
+        yield Scenario(name, act, "10,000 odd records, read by another")
     if isinstance(client, clients.Kcat):
-        yield "-L, -Q, s@time, -e, keys", lambda: kcat_modes(bed, client)
+        name = "-L, -Q, s@time, -e, keys"
+        yield Scenario(name, lambda: kcat_modes(bed, client), name)
         return
-    yield "offsets by place and time", lambda: offsets(bed, client)
-    yield "topics: create, list, delete", lambda: administration(bed, client)
-    yield "refusals", lambda: refusals(bed, client)
+    programs = (
+        ("offsets by place and time", offsets, ()),
+        ("topics: create, list, delete", administration, ()),
+        ("refusals", refusals, ()),
+        ("configs: show, change, refuse", configs, (DESCRIBE_CONFIGS, client.alters_with)),
+        ("partitions added", more_partitions, (CREATE_PARTITIONS,)),
+        ("records deleted", deleted_records, (DELETE_RECORDS,)),
+    )
+    for name, act, needs in programs:
+        yield Scenario(name, lambda a=act: a(bed, client), name, needs)

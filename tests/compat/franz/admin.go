@@ -9,14 +9,19 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 )
 
-// adminOptions: op is create, delete, list, offsets or cluster; topics (name to partition count)
-// is for create and delete, topic and at for offsets.
+// adminOptions: topics (name to partition count) is for create and delete, topic for what is done to
+// one, with at for offsets, names for configs, configs for set_configs, count for add_partitions,
+// offset for delete_records.
 type adminOptions struct {
-	Bootstrap string           `json:"bootstrap"`
-	Op        string           `json:"op"`
-	Topics    map[string]int32 `json:"topics"`
-	Topic     string           `json:"topic"`
-	At        json.RawMessage  `json:"at"`
+	Bootstrap string            `json:"bootstrap"`
+	Op        string            `json:"op"`
+	Topics    map[string]int32  `json:"topics"`
+	Topic     string            `json:"topic"`
+	At        json.RawMessage   `json:"at"`
+	Names     []string          `json:"names"`
+	Configs   map[string]string `json:"configs"`
+	Count     int               `json:"count"`
+	Offset    int64             `json:"offset"`
 }
 
 // administrate runs one operation and prints its answer as one object.
@@ -43,6 +48,14 @@ func administrate(ctx context.Context, in *input, output *bufio.Writer) error {
 		answer, err = listOffsets(ctx, client, options.Topic, options.At)
 	case "cluster":
 		answer, err = describeCluster(ctx, client)
+	case "configs":
+		answer, err = describeConfigs(ctx, client, options.Topic, options.Names)
+	case "set_configs":
+		answer, err = setConfigs(ctx, client, options.Topic, options.Configs)
+	case "add_partitions":
+		answer, err = addPartitions(ctx, client, options.Topic, options.Count)
+	case "delete_records":
+		answer, err = deleteRecords(ctx, client, options.Topic, options.Offset)
 	default:
 		err = fmt.Errorf("no operation called %q", options.Op)
 	}
@@ -135,4 +148,70 @@ func describeCluster(ctx context.Context, client *kadm.Client) (map[string]any, 
 		"controller": cluster.Controller,
 		"cluster_id": cluster.Cluster,
 	}, nil
+}
+
+// describeConfigs answers the value by name.
+func describeConfigs(
+	ctx context.Context, client *kadm.Client, topic string, names []string,
+) (map[string]*string, error) {
+	described, err := client.DescribeTopicConfigs(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	configs, err := described.On(topic, nil)
+	if err != nil {
+		return nil, err
+	}
+	if configs.Err != nil {
+		return nil, configs.Err
+	}
+	values := map[string]*string{}
+	for _, name := range names {
+		for _, config := range configs.Configs {
+			if config.Key == name {
+				values[name] = config.Value
+			}
+		}
+	}
+	return values, nil
+}
+
+func setConfigs(
+	ctx context.Context, client *kadm.Client, topic string, configs map[string]string,
+) (map[string]int16, error) {
+	var changes []kadm.AlterConfig
+	for name, value := range configs {
+		changes = append(changes, kadm.AlterConfig{Op: kadm.SetConfig, Name: name, Value: &value})
+	}
+	altered, err := client.AlterTopicConfigs(ctx, changes, topic)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]int16{"error": errorCode(altered[0].Err)}, nil
+}
+
+func addPartitions(
+	ctx context.Context, client *kadm.Client, topic string, count int,
+) (map[string]int16, error) {
+	grown, err := client.UpdatePartitions(ctx, count, topic)
+	if err != nil {
+		return nil, err
+	}
+	return map[string]int16{"error": errorCode(grown[topic].Err)}, nil
+}
+
+func deleteRecords(
+	ctx context.Context, client *kadm.Client, topic string, offset int64,
+) (map[string]int64, error) {
+	var before kadm.Offsets
+	before.AddOffset(topic, 0, offset, -1)
+	deleted, err := client.DeleteRecords(ctx, before)
+	if err != nil {
+		return nil, err
+	}
+	done, known := deleted.Lookup(topic, 0)
+	if !known || done.Err != nil {
+		return nil, fmt.Errorf("%s-0: %w", topic, done.Err)
+	}
+	return map[string]int64{"low_watermark": done.LowWatermark}, nil
 }
