@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `wire` | a synchronous connection: raw frames, requests in, responses out |
 //! | `broker`, `process` | a broker in this process, and as a process |
+//! | `extremes` | request bodies with every field at its extremes |
 //! | `exposition` | a strict reader of what Prometheus scrapes |
 //! | `topics`, `records` | what tests say often: create, produce, fetch; batches, broken ones too |
 //! | the rest | tests, by what they are about |
@@ -19,6 +20,7 @@
 
 mod broker;
 mod exposition;
+mod extremes;
 mod process;
 mod records;
 mod topics;
@@ -44,6 +46,7 @@ mod fetch_sessions;
 mod fetch_wait;
 mod formats;
 mod full_disk;
+mod hostile_requests;
 mod idempotence;
 mod kafkas_directories;
 mod kill;

@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::marker::PhantomData;
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
+use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::protocol::Request;
@@ -148,6 +149,17 @@ impl Wire {
         let peeked = self.stream.peek(&mut [0]);
         self.stream.set_nonblocking(false).unwrap();
         !matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock)
+    }
+
+    /// Whether an answer, or the end, comes within a while.
+    pub(crate) fn answers_within(&mut self, patience: Duration) -> bool {
+        self.stream.set_read_timeout(Some(patience)).unwrap();
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_read_timeout(Some(DEADLINE)).unwrap();
+        !matches!(
+            peeked,
+            Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut)
+        )
     }
 
     fn fill(&mut self, buffer: &mut [u8]) -> bool {
