@@ -419,7 +419,7 @@ def java_log_dirs(bed, java):
 
 def java_api_versions(bed, java):
     """BrokerApiVersionsCommand understands what is advertised."""
-    shown = java.core_tool("org.apache.kafka.tools.BrokerApiVersionsCommand", *java.at())
+    shown = java.tool("BrokerApiVersionsCommand", *java.at())
     for api in ("Produce(0): 0 to 13 [usable: 13]", "Fetch(1): 4 to 18 [usable: 18]",
                 "Metadata(3): 0 to 13 [usable: 13]", "ApiVersions(18): 0 to 4 [usable: 4]"):
         check(api in shown, f"no {api!r} in {shown}")

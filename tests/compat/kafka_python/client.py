@@ -4,6 +4,7 @@ usage: client.py version|produce|consume|admin; docs/clients.md has the protocol
 """
 
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -124,8 +125,11 @@ def configs(admin, options):
 
 def set_configs(admin, options):
     resource = ConfigResource(ConfigResourceType.TOPIC, options["topic"], options["configs"])
-    admin.alter_configs([resource])
-    return {"error": 0}
+    altered = admin.alter_configs([resource], raise_on_unknown=False)
+    (said,) = (each for of_type in altered.values() for each in of_type.values())
+    # "OK", or the text of an error.
+    code = re.match(r"\[Error (\d+)\]", said)
+    return {"error": int(code[1]) if code else 0}
 
 
 def refused(operation, *arguments):
@@ -167,7 +171,7 @@ def administrate(options, _lines):
         grown = admin.create_partitions(
             {options["topic"]: options["count"]}, raise_errors=False
         )
-        emit({"error": by_topic(grown)[options["topic"]]})
+        emit({"error": {row.name: row.error_code for row in grown.results}[options["topic"]]})
     elif operation == "delete_records":
         place = TopicPartition(options["topic"], 0)
         deleted = admin.delete_records({place: options["offset"]})

@@ -142,6 +142,8 @@ function setConfigs(admin, { topic, configs }) {
 
 async function deleteRecords(admin, { topic, offset }) {
   const partitions = [{ partition: 0, offset: String(offset) }]
+  // It deletes only from topics whose leaders it has asked for.
+  await admin.fetchTopicOffsets(topic)
   await admin.deleteTopicRecords({ topic, partitions })
   const [row] = await admin.fetchTopicOffsets(topic)
   return { low_watermark: Number(row.low) }
