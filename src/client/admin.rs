@@ -104,26 +104,19 @@ impl Admin {
                 let connection = self.controller().await?;
                 let version = connection.version(ApiKey::CreateTopics, i16::MAX)?;
                 let response = connection.call(version, request).await?;
-                let moved = ErrorCode::NotController.code();
-                if response
-                    .topics
-                    .iter()
-                    .any(|topic| topic.error_code == moved)
-                {
-                    ClientError::check(moved, || "create topics".into(), None)?;
-                }
+                let codes = response.topics.iter().map(|topic| topic.error_code);
+                check_controller("create topics", codes)?;
                 Ok(response)
             })
             .await?;
         let answers = response.topics.into_iter().map(|topic| {
             let name = topic.name.0.to_string();
-            let checked = ClientError::check(
-                topic.error_code,
-                || format!("topic `{name}`"),
-                topic.error_message.as_deref(),
-            );
-            let result = checked.map(|()| from_uuid(topic.topic_id));
-            (name.clone(), TopicResult { name, result })
+            let message = topic.error_message.as_deref();
+            let topic_id = from_uuid(topic.topic_id);
+            (
+                name.clone(),
+                TopicResult::of(name, topic.error_code, message, topic_id),
+            )
         });
         Ok(in_order(
             topics.iter().map(|topic| topic.name.as_str()),
@@ -148,26 +141,19 @@ impl Admin {
                     request.topic_names = wanted.collect();
                 }
                 let response = connection.call(version, &request).await?;
-                let moved = ErrorCode::NotController.code();
-                if response
-                    .responses
-                    .iter()
-                    .any(|topic| topic.error_code == moved)
-                {
-                    ClientError::check(moved, || "delete topics".into(), None)?;
-                }
+                let codes = response.responses.iter().map(|topic| topic.error_code);
+                check_controller("delete topics", codes)?;
                 Ok(response)
             })
             .await?;
         let answers = response.responses.into_iter().filter_map(|topic| {
             let name = topic.name?.0.to_string();
-            let checked = ClientError::check(
-                topic.error_code,
-                || format!("topic `{name}`"),
-                topic.error_message.as_deref(),
-            );
-            let result = checked.map(|()| from_uuid(topic.topic_id));
-            Some((name.clone(), TopicResult { name, result }))
+            let message = topic.error_message.as_deref();
+            let topic_id = from_uuid(topic.topic_id);
+            Some((
+                name.clone(),
+                TopicResult::of(name, topic.error_code, message, topic_id),
+            ))
         });
         Ok(in_order(names.iter().copied(), answers.collect()))
     }
@@ -446,6 +432,34 @@ pub(super) fn topic_name(name: &str) -> TopicName {
 
 pub(super) fn millis(duration: Duration) -> i32 {
     i32::try_from(duration.as_millis()).unwrap_or(i32::MAX)
+}
+
+impl TopicResult {
+    /// What a broker says of one topic, with its id if all is well.
+    pub(super) fn of(
+        name: String,
+        error_code: i16,
+        message: Option<&str>,
+        topic_id: TopicId,
+    ) -> TopicResult {
+        let checked = ClientError::check(error_code, || format!("topic `{name}`"), message);
+        TopicResult {
+            result: checked.map(|()| topic_id),
+            name,
+        }
+    }
+}
+
+/// An error if the broker that answered is not the controller any more: then another one is asked.
+pub(super) fn check_controller(
+    what: &'static str,
+    mut codes: impl Iterator<Item = i16>,
+) -> Result<(), ClientError> {
+    let moved = ErrorCode::NotController.code();
+    match codes.any(|code| code == moved) {
+        true => ClientError::check(moved, || what.into(), None),
+        false => Ok(()),
+    }
 }
 
 /// The answers in the order in which was asked; one that is missing is an error of its own.

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use super::admin::{Admin, DELETE_TOPICS_STATES_FROM, TopicResult, in_order, millis, topic_name};
+use super::admin::{
+    Admin, DELETE_TOPICS_STATES_FROM, TopicResult, check_controller, in_order, millis, topic_name,
+};
 use super::error::ClientError;
 use crate::protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use crate::protocol::messages::delete_topics_request::DeleteTopicState;
@@ -61,27 +63,20 @@ impl Admin {
                 let connection = self.controller().await?;
                 let version = connection.version(ApiKey::CreatePartitions, i16::MAX)?;
                 let response = connection.call(version, request).await?;
-                let moved = ErrorCode::NotController.code();
-                if response
-                    .results
-                    .iter()
-                    .any(|topic| topic.error_code == moved)
-                {
-                    ClientError::check(moved, || "create partitions".into(), None)?;
-                }
+                let codes = response.results.iter().map(|topic| topic.error_code);
+                check_controller("create partitions", codes)?;
                 Ok(response)
             })
             .await?;
         let answers = response.results.into_iter().map(|topic| {
             let name = topic.name.0.to_string();
-            let checked = ClientError::check(
-                topic.error_code,
-                || format!("topic `{name}`"),
-                topic.error_message.as_deref(),
-            );
+            let message = topic.error_message.as_deref();
             // The answer does not say the id.
-            let result = checked.map(|()| TopicId::ZERO);
-            (name.clone(), TopicResult { name, result })
+            let topic_id = TopicId::ZERO;
+            (
+                name.clone(),
+                TopicResult::of(name, topic.error_code, message, topic_id),
+            )
         });
         Ok(in_order(
             topics.iter().map(|(name, _)| *name),
