@@ -21,6 +21,8 @@ pub enum BrokenRule {
     CountsUnsyncedZeros,
     /// 7: what lies behind the log's end stays there.
     CutsNothing,
+    /// 7: what the log's last unit holds behind the file's size stays there.
+    LeavesHiddenBytes,
     /// 7: a segment takes over a file that somebody reads.
     RecyclesWhileRead,
     /// 7: recovery takes the old batches of a recycled file for what was written to it.
@@ -41,7 +43,7 @@ pub enum BrokenRule {
 
 impl BrokenRule {
     /// All of them.
-    pub const ALL: [BrokenRule; 16] = [
+    pub const ALL: [BrokenRule; 17] = [
         BrokenRule::AcknowledgesUnwritten,
         BrokenRule::FlushCountsLaterWrites,
         BrokenRule::OverlapsWrites,
@@ -50,6 +52,7 @@ impl BrokenRule {
         BrokenRule::FlushesTheDeviceOnly,
         BrokenRule::CountsUnsyncedZeros,
         BrokenRule::CutsNothing,
+        BrokenRule::LeavesHiddenBytes,
         BrokenRule::RecyclesWhileRead,
         BrokenRule::BelievesOldBatches,
         BrokenRule::PassesTheMark,

@@ -29,7 +29,7 @@ pub(super) async fn cut_file(
 /// Zeros from `position` to `end`: the two units in which the first torn batch begins come last,
 /// when the rest is durable. As long as anything is left behind it, its length must say how far the
 /// last flush may have come, or the next recovery would take the rest for corruption.
-async fn zero_behind(
+pub(super) async fn zero_behind(
     disk: &Disk,
     (file, path): (&File, &Path),
     position: u64,

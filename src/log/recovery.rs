@@ -9,13 +9,13 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::checkpoint::{self, CHECKPOINT_FILE, CheckpointFile};
-use super::cut::{cut_file, remove_files};
+use super::cut::{cut_file, remove_files, zero_behind};
 use super::judgement::Judgement;
 use super::log::{Core, LogInner};
 use super::remainder::Remainder;
 use super::removal::Target;
 use super::replay::{ScanStop, SegmentScan};
-use super::segment::{Segment, align_down, extension, parse_segment_name, segment_path};
+use super::segment::{Segment, align_down, align_up, extension, parse_segment_name, segment_path};
 use super::segment_index::SegmentIndex;
 use super::stop::LEADER_EPOCH_CHECKPOINT;
 use super::{
@@ -506,7 +506,12 @@ impl Opening<'_> {
             // Before the cut: it takes what tells a torn end from corruption.
             self.drop_behind(later, end).await?;
         }
-        self.cut(&segment_scan, &stop, from, nonzero_end).await?;
+        let is_hiding = !continues && segment_scan.size < align_up(stop.position);
+        let zeros_end = match is_hiding && !self.directory.breaks(BrokenRule::LeavesHiddenBytes) {
+            true => align_up(stop.position),
+            false => nonzero_end,
+        };
+        self.cut(&segment_scan, &stop, from, zeros_end).await?;
         let segment = Segment::sealed(base_offset, stop.position, state.log_end_offset);
         segment.update_covered(|covered| covered.synced_end = align_down(stop.position));
         segment.was_cut.set(stop.position < segment_scan.size);
@@ -602,15 +607,23 @@ impl Opening<'_> {
     /// that nothing behind a torn batch can come back to life, then the size (rule 7). In a
     /// recycled file whole old batches need no zeros: they are below every offset to come. What was
     /// scanned is made durable: until now it had only been written.
+    ///
+    /// In the segment with the log's end so is the rest of its last unit, behind the file's size
+    /// too: a loss of power may have taken the size of a write and left its bytes. The next write
+    /// into that unit brings the size, and another loss may leave that and take the bytes.
     async fn cut(
         &mut self,
         scan: &SegmentScan<'_>,
         stop: &ScanStop,
         from: u64,
-        nonzero_end: u64,
+        zeros_end: u64,
     ) -> Result<(), LogError> {
         let position = stop.position;
+        let (disk, file) = (self.directory.disk(), (scan.file, scan.path));
         if position == from && position == scan.size {
+            if zeros_end > position {
+                return zero_behind(disk, file, position, zeros_end).await;
+            }
             // The cut may be of a process that died before it had synced it.
             let synced = scan.file.sync_all().await;
             return synced.map_err(|error| LogError::flush(scan.path, error));
@@ -619,13 +632,7 @@ impl Opening<'_> {
         if self.directory.breaks(BrokenRule::CutsNothing) {
             return Ok(());
         }
-        cut_file(
-            self.directory.disk(),
-            (scan.file, scan.path),
-            position,
-            nonzero_end,
-        )
-        .await
+        cut_file(disk, file, position, zeros_end).await
     }
 
     async fn write_index_files(

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use ringlog::io::Reactor;
 use ringlog::io::sim::{MachineId, SimOptions, Simulation};
-use ringlog::log::{AppendPlan, Log, LogConfig, LogDirectory};
+use ringlog::log::{AppendPlan, BrokenRule, DirectoryOptions, Log, LogConfig, LogDirectory};
 use ringlog::types::Offset;
 
 use crate::one_log::{append, directory_options, open_with};
@@ -30,7 +30,15 @@ const REMOVAL_SEEDS: u64 = 8;
 
 /// Opens the log, in class P.
 async fn open(reactor: &Reactor) -> (LogDirectory, Log) {
-    let options = directory_options();
+    open_breaking(reactor, None).await
+}
+
+/// The same with a rule broken.
+async fn open_breaking(reactor: &Reactor, rule: Option<BrokenRule>) -> (LogDirectory, Log) {
+    let options = DirectoryOptions {
+        broken_rule: rule,
+        ..directory_options()
+    };
     let made = reactor.disk().create_dir_all(&options.path).await;
     made.unwrap();
     // As a broker does: its log directory's own name lasts.
@@ -147,6 +155,67 @@ fn what_follows_a_first_start_that_was_killed_is_durable() {
         let [told, found] = two_crashes(case, 0, |_, _| async {}, 3);
         assert_eq!((told, found), ((0, 3), (0, 3)), "{case:?}");
     }
+}
+
+/// The ends that three starts find: the first process stops with one record, the second adds two
+/// and loses its power, the third adds one and loses its power.
+fn two_losses_of_power(rule: Option<BrokenRule>, (seed, steps): (u64, (u64, u64))) -> [Offset; 3] {
+    let sim = Simulation::new(SimOptions::with_seed(seed));
+    sim.run(MachineId::FIRST, |reactor| async move {
+        let (directory, log) = open(&reactor).await;
+        fill(&reactor, &log, 1).await;
+        directory.stop().await.unwrap();
+    });
+    let adds = |count: u64, steps: u64| {
+        let found = Rc::new(Cell::new(None));
+        let end = Rc::clone(&found);
+        sim.start(MachineId::FIRST, 1, move |reactor| {
+            let end = Rc::clone(&end);
+            async move {
+                let (_directory, log) = open_breaking(&reactor, rule).await;
+                end.set(Some(bounds(&log).1));
+                for _ in 0..count {
+                    append(&log, reactor.wall_clock());
+                }
+                reactor.sleep(Duration::from_secs(3600)).await;
+            }
+        });
+        sim.run_until(|_| found.get().is_some());
+        sim.run_steps(steps);
+        sim.power_cut(MachineId::FIRST);
+        found.get().expect("it was awaited")
+    };
+    let (first, second) = (adds(2, steps.0), adds(1, steps.1));
+    let last = sim.run(MachineId::FIRST, move |reactor| async move {
+        let (_directory, log) = open_breaking(&reactor, rule).await;
+        bounds(&log).1
+    });
+    [first, second, last]
+}
+
+/// How often two records that were lost are there again after one more was appended, of how many
+/// times that they were lost.
+fn returns_of_the_lost(rule: Option<BrokenRule>) -> (u64, u64) {
+    let (mut return_count, mut loss_count) = (0, 0);
+    for seed in 0..40 {
+        for steps in (0..6).flat_map(|first| (0..6).map(move |second| (first, second))) {
+            let [first, second, last] = two_losses_of_power(rule, (seed, steps));
+            assert_eq!(first, 1);
+            assert!(last >= second, "{seed} {steps:?}: {last} of {second}");
+            loss_count += u64::from(second == first);
+            return_count += u64::from(last > second + 1);
+        }
+    }
+    (return_count, loss_count)
+}
+
+#[test]
+fn what_a_lost_size_has_hidden_stays_away() {
+    let (return_count, loss_count) = returns_of_the_lost(None);
+    assert!(loss_count > 0);
+    assert_eq!(return_count, 0);
+    let (return_count, _) = returns_of_the_lost(Some(BrokenRule::LeavesHiddenBytes));
+    assert!(return_count > 0, "this test would not notice");
 }
 
 /// What a crash of a start has left of a log that was being deleted.
