@@ -360,6 +360,7 @@ impl Opening<'_> {
             }
             self.make_segment(first_scanned).await?;
         }
+        self.remove_strays(first_scanned).await?;
         let mut state = checkpoint.state.clone();
         let mut segments = self.older_segments(first_scanned);
         let scanned: Vec<Offset> = self.files.range(first_scanned..).map(|(&b, _)| b).collect();
@@ -424,6 +425,23 @@ impl Opening<'_> {
             self.leftovers.extend(renamed);
         }
         Ok(())
+    }
+
+    /// Removes empty files before the last one. Of a log that goes on no earlier segment is empty:
+    /// a dead process may have opened such a file for a new segment so late that the next one had
+    /// looked at the names before, and went on elsewhere. It would part the log, or end it.
+    async fn remove_strays(&mut self, first_scanned: Offset) -> Result<(), LogError> {
+        let last = self.files.keys().next_back().copied();
+        let is_kept = |base_offset| base_offset == first_scanned || Some(base_offset) == last;
+        let is_stray = |&base_offset: &Offset, size: &mut u64| *size == 0 && !is_kept(base_offset);
+        let strays: Vec<_> = self.files.extract_if(.., is_stray).collect();
+        if strays.is_empty() {
+            return Ok(());
+        }
+        let names = strays
+            .into_iter()
+            .map(|(base, _)| segment_path(&self.path, base, extension::LOG));
+        remove_files(self.directory.disk(), &self.path, names.collect()).await
     }
 
     fn older_segments(&self, end: Offset) -> BTreeMap<Offset, Rc<Segment>> {

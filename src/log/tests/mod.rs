@@ -5,6 +5,7 @@ mod failure;
 mod reading;
 mod recycling;
 mod retention;
+mod strays;
 mod truncation;
 
 use std::path::{Path, PathBuf};
