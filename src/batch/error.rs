@@ -89,6 +89,36 @@ impl BatchError {
         }
     }
 
+    /// Whether Kafka's leader finds it at its log. The others are found before, by who takes the
+    /// request (`ProduceRequest.validateRecords`, CRC, sizes): an answer that says so has no log
+    /// start offset.
+    pub fn is_of_leader(&self) -> bool {
+        match self {
+            BatchError::BaseOffset(_)
+            | BatchError::Count { .. }
+            | BatchError::Control
+            | BatchError::Sequence { .. }
+            | BatchError::UnknownCodec(_)
+            | BatchError::TimestampType
+            | BatchError::Timestamp { .. }
+            | BatchError::MissingKey(_)
+            | BatchError::Record { .. }
+            | BatchError::TrailingBytes
+            | BatchError::Decompression(_)
+            | BatchError::DecompressedTooLarge(_)
+            | BatchError::ControlRecord(_) => true,
+            BatchError::Empty
+            | BatchError::Truncated { .. }
+            | BatchError::Length(_)
+            | BatchError::OldMagic(_)
+            | BatchError::UnknownMagic(_)
+            | BatchError::MoreThanOne(_)
+            | BatchError::TooLarge { .. }
+            | BatchError::Crc { .. }
+            | BatchError::ZstdTooEarly => false,
+        }
+    }
+
     /// The record at fault, counted from 0, for `record_errors` of a Produce response (KIP-467).
     pub fn record_index(&self) -> Option<i32> {
         match self {

@@ -367,7 +367,6 @@ pub static GROUPS: &[Group] = &[
             "replica.socket.receive.buffer.bytes",
             "replica.socket.timeout.ms",
             "request.timeout.ms",
-            "unclean.leader.election.enable",
         ],
     },
     Group {

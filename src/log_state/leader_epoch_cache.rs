@@ -57,14 +57,14 @@ impl LeaderEpochCache {
     }
 
     /// The largest known epoch not above `epoch`, and the offset at which it ended: what
-    /// OffsetForLeaderEpoch answers. `None` when `epoch` is above all known ones or negative; an
-    /// epoch below all known ones ended where the first known one starts.
+    /// OffsetForLeaderEpoch answers. `None` when `epoch` is above all known ones or -1, which is
+    /// none; an epoch below all known ones ended where the first known one starts.
     pub fn end_offset_for(
         &self,
         epoch: LeaderEpoch,
         log_end_offset: Offset,
     ) -> Option<(LeaderEpoch, Offset)> {
-        if epoch < 0 {
+        if epoch == -1 {
             return None;
         }
         if self.latest_epoch() == Some(epoch) {

@@ -128,7 +128,7 @@ pub struct ProduceOutcome {
     pub base_offset: Offset,
     /// -1 unless the topic has `LogAppendTime`, and on an error.
     pub log_append_time: Timestamp,
-    /// -1 on an error.
+    /// -1 on an error, unless the leader refused the batch.
     pub log_start_offset: Offset,
 }
 

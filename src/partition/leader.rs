@@ -135,6 +135,11 @@ impl Leader {
         self.leader_epoch
     }
 
+    /// The class by which it acknowledges now.
+    pub fn ack_class(&self) -> AckClass {
+        self.policy.ack_class
+    }
+
     pub fn high_watermark(&self) -> Offset {
         self.high_watermark
     }
@@ -222,7 +227,13 @@ impl Leader {
     ) -> Result<(Waiter, Offset), ProduceOutcome> {
         let failed = |error| ProduceOutcome::failed(error, None);
         self.role.check().map_err(failed)?;
-        self.check_insync_replicas(acks)?;
+        // Whoever is refused by a leader learns where its log starts, as from Kafka.
+        let log_start_offset = log.log_start_offset;
+        let refused = |outcome| ProduceOutcome {
+            log_start_offset,
+            ..outcome
+        };
+        self.check_insync_replicas(acks).map_err(refused)?;
         assert!(batch.last_offset_delta >= 0, "a batch has a record");
         if let Some(producer) = &batch.producer {
             match log.producers.check(producer) {
@@ -238,7 +249,7 @@ impl Leader {
                     };
                     return Ok((waiter, first_try.last_offset + 1));
                 }
-                SequenceCheck::Refused(error) => return Err(failed(error)),
+                SequenceCheck::Refused(error) => return Err(refused(failed(error))),
             }
         }
         let base_offset = log.log_end_offset;

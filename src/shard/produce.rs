@@ -16,6 +16,10 @@ use crate::types::{ShardId, TopicIdPartition};
 /// How late the timeout of a produce request may be answered.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(50);
 
+/// A request waits at least so long for its leader's own disk, whatever its timeout: Kafka's timeout
+/// is for the other replicas, and what the leader's flush takes is not counted there.
+const OWN_DISK_TIME_MIN: Duration = Duration::from_secs(1);
+
 /// The part of a Produce request that one shard owns, until all of it is answered.
 pub(super) struct ProduceCall {
     to: RefCell<Option<ReplyTo>>,
@@ -130,7 +134,7 @@ pub(super) fn start(
     assert!(!items.is_empty(), "an owner is asked only for what it owns");
     let call = Rc::new(ProduceCall::new(to, items.len(), clock));
     call.lap(core, Stage::Enqueue);
-    let deadline = core.reactor.now() + timeout;
+    let deadline = core.reactor.now() + timeout.max(OWN_DISK_TIME_MIN);
     for (slot, item) in items.into_iter().enumerate() {
         let outcome = match (core.serving(&item.partition), Acks::from_wire(acks)) {
             (Ok(replica), Ok(acks)) => {

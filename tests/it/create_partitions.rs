@@ -160,6 +160,7 @@ fn what_is_refused_is_refused_with_kafkas_code_and_sentence() {
     assert_eq!(twice, [refused]);
     let validate = CreatePartitionsRequest::default()
         .with_topics(vec![grown("t", 5)])
+        .with_timeout_ms(30_000)
         .with_validate_only(true);
     assert_eq!(wire.call(VERSION, &validate).results[0].error_code, 0);
     assert_eq!(partition_count(&mut wire, &topic), 2);

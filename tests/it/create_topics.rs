@@ -57,7 +57,9 @@ fn delete_by_id(wire: &mut Wire, topic: &Topic) -> i16 {
     let state = DeleteTopicState::default()
         .with_name(None)
         .with_topic_id(topic.id);
-    let request = DeleteTopicsRequest::default().with_topics(vec![state]);
+    let request = DeleteTopicsRequest::default()
+        .with_timeout_ms(30_000)
+        .with_topics(vec![state]);
     wire.call(6, &request).responses[0].error_code
 }
 
@@ -249,7 +251,9 @@ fn topics_are_deleted_by_id_and_their_files_go() {
         .with_name(Some(topic_name("doomed")))
         .with_topic_id(topic.id);
     for state in [nothing, both] {
-        let request = DeleteTopicsRequest::default().with_topics(vec![state]);
+        let request = DeleteTopicsRequest::default()
+            .with_timeout_ms(30_000)
+            .with_topics(vec![state]);
         let error = wire.call(6, &request).responses[0].error_code;
         assert_eq!(error, code(ErrorCode::InvalidRequest));
     }

@@ -137,7 +137,9 @@ fn describe(wire: &mut Wire, topic: &Topic, partition: i32) -> MetadataResponseP
 
 fn delete(wire: &mut Wire, topic: &Topic) {
     let state = DeleteTopicState::default().with_name(Some(topic_name(&topic.name)));
-    let request = DeleteTopicsRequest::default().with_topics(vec![state]);
+    let request = DeleteTopicsRequest::default()
+        .with_timeout_ms(30_000)
+        .with_topics(vec![state]);
     assert_eq!(wire.call(6, &request).responses[0].error_code, 0);
 }
 

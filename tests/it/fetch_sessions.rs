@@ -229,7 +229,8 @@ fn a_recreated_topic_is_not_read_through_an_old_session() {
         produce(&mut wire, &old, 0, &batch(&["old", "old", "old"]));
         let id = open(&mut wire, version, &old, &[(0, 3)]);
         let states = vec![DeleteTopicState::default().with_name(Some(topic_name(&name)))];
-        let deleted = wire.call(6, &DeleteTopicsRequest::default().with_topics(states));
+        let request = DeleteTopicsRequest::default().with_timeout_ms(30_000);
+        let deleted = wire.call(6, &request.with_topics(states));
         assert_eq!(deleted.responses[0].error_code, 0);
         let new = create(&mut wire, &name, 1, &[]);
         produce(&mut wire, &new, 0, &batch(&["new"]));

@@ -175,7 +175,9 @@ fn deleting_its_topic_ends_the_wait_of_a_fetch() {
             .map(|reader| send_waiting(reader, version, &topic, &partitions, 1));
         let_it_wait(&mut other, &topic);
         let state = DeleteTopicState::default().with_name(Some(topic_name(&name)));
-        let request = DeleteTopicsRequest::default().with_topics(vec![state]);
+        let request = DeleteTopicsRequest::default()
+            .with_timeout_ms(30_000)
+            .with_topics(vec![state]);
         assert_eq!(other.call(6, &request).responses[0].error_code, 0);
         for (reader, sent) in readers.iter_mut().zip(sent) {
             let answers = partitions_of(reader.receive(sent));

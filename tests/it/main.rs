@@ -56,6 +56,7 @@ mod listeners;
 mod log_files;
 mod metadata;
 mod metrics;
+mod odd_values;
 mod pipelining;
 mod produce;
 mod produce_errors;

@@ -27,7 +27,9 @@ const FETCH_BY_NAME_VERSION: i16 = 12;
 
 fn delete(wire: &mut Wire, topic: &Topic) {
     let state = DeleteTopicState::default().with_name(Some(topic_name(&topic.name)));
-    let request = DeleteTopicsRequest::default().with_topics(vec![state]);
+    let request = DeleteTopicsRequest::default()
+        .with_timeout_ms(30_000)
+        .with_topics(vec![state]);
     assert_eq!(wire.call(6, &request).responses[0].error_code, 0);
 }
 

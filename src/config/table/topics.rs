@@ -5,6 +5,12 @@ use super::super::key::{Key, Kind, Support, Valid, same};
 const MIN_INSYNC_DOC: &str = "Replicas that must have a record before acks=all is answered; with \
     fewer in sync the answer is NOT_ENOUGH_REPLICAS.";
 
+const UNCLEAN_DOC: &str = "Whether a replica outside the ISR may become leader.";
+const NEVER_UNCLEAN: Support = Support::Only(
+    &["false"],
+    "a replica outside the ISR never leads, or acknowledged records would be lost",
+);
+
 pub(super) const KEYS: &[Key] = &[
     Key::broker("num.partitions", Kind::Int)
         .default("1")
@@ -37,13 +43,18 @@ pub(super) const KEYS: &[Key] = &[
     .default("1")
     .valid(Valid::AtLeast(1))
     .doc(MIN_INSYNC_DOC),
-    Key::topic("unclean.leader.election.enable", Kind::Boolean, &[])
+    Key::broker("unclean.leader.election.enable", Kind::Boolean)
         .default("false")
-        .support(Support::Only(
-            &["false"],
-            "a replica outside the ISR never leads, or acknowledged records would be lost",
-        ))
-        .doc("Whether a replica outside the ISR may become leader."),
+        .support(NEVER_UNCLEAN)
+        .doc(UNCLEAN_DOC),
+    Key::topic(
+        "unclean.leader.election.enable",
+        Kind::Boolean,
+        &[same("unclean.leader.election.enable")],
+    )
+    .default("false")
+    .support(NEVER_UNCLEAN)
+    .doc(UNCLEAN_DOC),
     Key::topic("leader.replication.throttled.replicas", Kind::List, &[])
         .default("")
         .valid(Valid::ReplicaList)

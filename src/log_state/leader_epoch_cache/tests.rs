@@ -13,6 +13,7 @@ fn cache() -> LeaderEpochCache {
 fn the_end_of_an_epoch_is_the_start_of_the_next_known_one() {
     let cache = cache();
     let cases = [
+        (-2, Some((-2, 0))),
         (-1, None),
         (1, Some((1, 0))),
         (2, Some((2, 10))),

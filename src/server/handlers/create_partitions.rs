@@ -3,7 +3,9 @@
 //!
 //! The controller decides (counts, assignments) as Kafka's does; an answer comes when the new
 //! partitions are durable and served by every shard. More than 10,000 new ones in a request are
-//! refused with POLICY_VIOLATION, as with CreateTopics; Kafka says UNKNOWN_SERVER_ERROR.
+//! refused with POLICY_VIOLATION, as with CreateTopics; Kafka says UNKNOWN_SERVER_ERROR. A request
+//! that leaves no time (`timeout_ms` of 0 or below) is answered REQUEST_TIMED_OUT, and nothing is
+//! done, as by Kafka's controller.
 //!
 //! Left out: quotas of partition changes (KIP-599), which are all that is new in v3.
 
@@ -15,6 +17,7 @@ use crate::protocol::messages::create_partitions_request::CreatePartitionsTopic;
 use crate::protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use crate::protocol::messages::{CreatePartitionsRequest, CreatePartitionsResponse, TopicName};
 use crate::server::dispatch::{Call, CloseReason, ReplyFuture};
+use crate::types::ErrorCode;
 
 pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
     let request: CreatePartitionsRequest = call.decode(body)?;
@@ -23,12 +26,11 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
             topics: request.topics.iter().map(grown_topic).collect(),
             validate_only: request.validate_only,
         };
-        let created = call
-            .node
-            .shard
-            .create_partitions(asked)
-            .await
-            .ok_or(CloseReason::Stopping)?;
+        let created = match request.timeout_ms {
+            1.. => call.node.shard.create_partitions(asked).await,
+            _ => Some(Err(ErrorCode::RequestTimedOut)),
+        };
+        let created = created.ok_or(CloseReason::Stopping)?;
         let results = created.unwrap_or_else(|error| {
             let failed = request.topics.iter().map(|topic| CreatePartitionsResult {
                 name: topic.name.to_string(),

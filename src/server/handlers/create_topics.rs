@@ -2,7 +2,8 @@
 //!
 //! The controller decides (names, counts, assignments, configs) as Kafka's does; an answer comes
 //! when the topic is durable and served by every shard. From v5 on the answer lists the topic's
-//! configuration (KIP-525), from v7 on its id.
+//! configuration (KIP-525), from v7 on its id. A request that leaves no time (`timeout_ms` of 0 or
+//! below) is answered REQUEST_TIMED_OUT, and nothing is done, as by Kafka's controller.
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,10 @@ use crate::types::ErrorCode;
 
 pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
     let request: CreateTopicsRequest = call.decode(body)?;
+    if request.timeout_ms <= 0 {
+        let late = late(&call, &request);
+        return call.reply_now(&CreateTopicsResponse::default().with_topics(late));
+    }
     Ok(Box::pin(async move {
         let asked = CreateTopics {
             topics: request
@@ -53,6 +58,14 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
         };
         call.finish(&CreateTopicsResponse::default().with_topics(results))
     }))
+}
+
+fn late(call: &Call, request: &CreateTopicsRequest) -> Vec<CreatableTopicResult> {
+    let topics = request.topics.iter().map(|topic| {
+        call.count_error(ErrorCode::RequestTimedOut);
+        failed(&topic.name, ErrorCode::RequestTimedOut)
+    });
+    topics.collect()
 }
 
 fn new_topic(call: &Call, topic: &CreatableTopic) -> NewTopic {
@@ -106,9 +119,11 @@ fn configs(
     overrides: &BTreeMap<String, String>,
 ) -> Vec<CreatableTopicConfigs> {
     let described = description.with(overrides).into_iter().map(|one| {
+        // As it was given, blanks and all; DescribeConfigs shows what it means.
+        let given = overrides.get(one.key.name).cloned();
         CreatableTopicConfigs::default()
             .with_name(StrBytes::from_static_str(one.key.name))
-            .with_value(one.value.map(StrBytes::from_string))
+            .with_value(given.or(one.value).map(StrBytes::from_string))
             .with_config_source(one.source as i8)
     });
     described.collect()

@@ -1,7 +1,9 @@
 //! DeleteTopics (20), versions 1-6: topics go, by name or from v6 on by id.
 //!
 //! An answer comes when the deletion is durable and no shard serves the topic any more; its files
-//! go behind that. `delete.topic.enable` = false refuses.
+//! go behind that. `delete.topic.enable` = false refuses. A request that leaves no time
+//! (`timeout_ms` of 0 or below) is answered REQUEST_TIMED_OUT, and nothing is done, as by Kafka's
+//! controller.
 
 use bytes::Bytes;
 
@@ -25,12 +27,11 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
         let asked = DeleteTopics {
             topics: topics.clone(),
         };
-        let deleted = call
-            .node
-            .shard
-            .delete_topics(asked)
-            .await
-            .ok_or(CloseReason::Stopping)?;
+        let deleted = match request.timeout_ms {
+            1.. => call.node.shard.delete_topics(asked).await,
+            _ => Some(Err(ErrorCode::RequestTimedOut)),
+        };
+        let deleted = deleted.ok_or(CloseReason::Stopping)?;
         let results = deleted.unwrap_or_else(|error| {
             let failed = topics.into_iter().map(|topic| DeleteTopicResult {
                 name: topic.name,

@@ -10,6 +10,9 @@
 //! Within an incremental session (KIP-227, `src/fetch_session/`) the request
 //! names what changes, the answer what the client does not know.
 //!
+//! A size below zero is INVALID_REQUEST for its partition, or for all of them; so is an isolation
+//! level that nobody knows (decision 14). A leader epoch below zero is any.
+//!
 //! Left out: followers (replica ids), and read_committed's aborted transactions, of which there are
 //! none: the last stable offset is the high watermark.
 //!
@@ -48,8 +51,14 @@ const CURRENT_LEADER_VERSION_MIN: i16 = 16;
 /// Below this version a client does not know KAFKA_STORAGE_ERROR, and must not give up.
 const STORAGE_ERROR_VERSION_MIN: i16 = 6;
 
+/// `isolation_level` of a reader that wants all records.
+const READ_UNCOMMITTED: i8 = 0;
+
 /// `isolation_level` of a reader that wants the aborted transactions.
 const READ_COMMITTED: i8 = 1;
+
+/// The client does not know the leader epoch.
+const NO_LEADER_EPOCH: i32 = -1;
 
 /// The answer's session id that tells a client to go on with full requests.
 const NO_SESSION: i32 = 0;
@@ -91,6 +100,8 @@ struct Reading {
     outcomes: Vec<FetchOutcome>,
     by_owner: BTreeMap<ShardId, Vec<(usize, FetchItem)>>,
     size_max: usize,
+    /// Whether a partition is asked for in a way that has no answer: the client hears at once.
+    has_malformed: bool,
     /// For the records that the outcomes hold.
     memory: Option<Permit>,
 }
@@ -110,7 +121,8 @@ async fn read_enough(call: &Call, request: &FetchRequest) -> Result<Reading, Clo
     } else {
         Stage::ReadMemory
     });
-    if reading.is_enough(min_bytes) || reactor.now() >= deadline || owners.is_empty() {
+    let is_over = reactor.now() >= deadline || owners.is_empty() || reading.has_malformed;
+    if reading.is_enough(min_bytes) || is_over {
         return Ok(reading);
     }
     let wait = call.node.shard.fetch_wait();
@@ -165,6 +177,7 @@ impl Reading {
             outcomes: Vec::new(),
             by_owner: BTreeMap::new(),
             size_max: size_max.min(call.node.config.fetch_max_bytes),
+            has_malformed: false,
             memory: None,
         };
         for topic in &request.topics {
@@ -172,8 +185,9 @@ impl Reading {
             for partition in &topic.partitions {
                 let index = reading.outcomes.len();
                 let view = found.as_ref().map_err(|&error| error);
-                let item = view.and_then(|view| item(call, view, partition));
+                let item = view.and_then(|view| item(call, request, view, partition));
                 let error = item.as_ref().err().copied();
+                reading.has_malformed |= error == Some(ErrorCode::InvalidRequest);
                 let unread = FetchOutcome::failed(error.unwrap_or(ErrorCode::UnknownServerError));
                 reading.outcomes.push(unread);
                 if let Ok(item) = item {
@@ -266,7 +280,12 @@ fn find_topic(call: &Call, topic: &FetchTopic, by_id: bool) -> Result<TopicView,
     }
 }
 
-fn item(call: &Call, view: &TopicView, partition: &FetchPartition) -> Result<FetchItem, ErrorCode> {
+fn item(
+    call: &Call,
+    request: &FetchRequest,
+    view: &TopicView,
+    partition: &FetchPartition,
+) -> Result<FetchItem, ErrorCode> {
     let key = TopicIdPartition {
         topic_id: view.topic_id,
         partition: partition.partition,
@@ -274,12 +293,17 @@ fn item(call: &Call, view: &TopicView, partition: &FetchPartition) -> Result<Fet
     if !call.node.shard.has_partition(key) {
         return Err(ErrorCode::UnknownTopicOrPartition);
     }
+    let is_known = matches!(request.isolation_level, READ_UNCOMMITTED | READ_COMMITTED);
+    let size_max = usize::try_from(partition.partition_max_bytes);
+    let (Ok(size_max), 0.., true) = (size_max, request.max_bytes, is_known) else {
+        return Err(ErrorCode::InvalidRequest);
+    };
     Ok(FetchItem {
         partition: key,
         fetch_offset: partition.fetch_offset,
-        current_leader_epoch: partition.current_leader_epoch,
+        current_leader_epoch: partition.current_leader_epoch.max(NO_LEADER_EPOCH),
         last_fetched_epoch: partition.last_fetched_epoch,
-        size_max: usize::try_from(partition.partition_max_bytes).unwrap_or(0),
+        size_max,
     })
 }
 

@@ -6,9 +6,10 @@
 //! none). Others are refused with UNSUPPORTED_VERSION, each for its partition.
 //!
 //! A partition that is named twice is refused, once, before anything else is looked at, as
-//! Kafka does. Consumers see the log up to their `isolation_level` (v2), whose last stable offset
-//! is the high watermark; whoever comes with a replica id sees all of it. `timeout_ms` is for
-//! tiered storage.
+//! Kafka does; a topic without partitions is left out of the answer. Consumers see the log up to
+//! their `isolation_level` (v2), whose last stable offset is the high watermark; whoever comes with
+//! a replica id sees all of it. An isolation level that nobody knows is INVALID_REQUEST (decision
+//! 14). `timeout_ms` is for tiered storage.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +31,8 @@ const LEADER_EPOCH_VERSION_MIN: i16 = 4;
 /// The replica id of a consumer.
 const CONSUMER_REPLICA_ID: i32 = -1;
 
-/// `isolation_level` of one that wants committed records alone.
+/// `isolation_level` of one that wants all records, and of one that wants committed ones alone.
+const READ_UNCOMMITTED: i8 = 0;
 const READ_COMMITTED: i8 = 1;
 
 /// From this version on a client knows OFFSET_NOT_AVAILABLE.
@@ -50,7 +52,9 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
                 let count = counts.get_mut(&key).expect("all are counted");
                 let slot = match std::mem::take(count) {
                     0 => Slot::Repeated,
-                    1 => match item(&call, view.as_ref(), partition, isolation) {
+                    1 => match isolation
+                        .and_then(|isolation| item(&call, view.as_ref(), partition, isolation))
+                    {
                         Ok(item) => {
                             items.push(item);
                             Slot::Asked
@@ -65,7 +69,7 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
         let listed = call.node.shard.list_offsets(items).await;
         let mut listed = listed.ok_or(CloseReason::Stopping)?.into_iter();
         let mut slots = slots.into_iter();
-        let topics = request.topics.iter().map(|topic| {
+        let topics = request.topics.iter().filter_map(|topic| {
             let partitions = topic.partitions.iter().filter_map(|partition| {
                 let offset = match slots.next().expect("a slot for each partition") {
                     Slot::Repeated => return None,
@@ -74,9 +78,9 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
                 };
                 Some(response(&call, partition.partition_index, offset))
             });
-            ListOffsetsTopicResponse::default()
-                .with_partitions(partitions.collect())
-                .with_name(topic.name.clone())
+            let partitions: Vec<_> = partitions.collect();
+            let response = ListOffsetsTopicResponse::default().with_name(topic.name.clone());
+            (!partitions.is_empty()).then(|| response.with_partitions(partitions))
         });
         call.finish(&ListOffsetsResponse::default().with_topics(topics.collect()))
     }))
@@ -103,11 +107,12 @@ fn counts(request: &ListOffsetsRequest) -> BTreeMap<(&str, i32), usize> {
     counts
 }
 
-fn isolation(request: &ListOffsetsRequest) -> Isolation {
+fn isolation(request: &ListOffsetsRequest) -> Result<Isolation, ErrorCode> {
     match (request.replica_id.0, request.isolation_level) {
-        (CONSUMER_REPLICA_ID, READ_COMMITTED) => Isolation::ReadCommitted,
-        (CONSUMER_REPLICA_ID, _) => Isolation::ReadUncommitted,
-        _ => Isolation::LogEnd,
+        (CONSUMER_REPLICA_ID, READ_COMMITTED) => Ok(Isolation::ReadCommitted),
+        (CONSUMER_REPLICA_ID, READ_UNCOMMITTED) => Ok(Isolation::ReadUncommitted),
+        (_, READ_UNCOMMITTED | READ_COMMITTED) => Ok(Isolation::LogEnd),
+        _ => Err(ErrorCode::InvalidRequest),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::batch::{
 };
 use crate::config::{StoredCompression, TopicConfig};
 use crate::metrics::Stage;
+use crate::partition::{Isolation, OffsetSpec};
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use crate::protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, PartitionProduceResponse, TopicProduceResponse,
@@ -30,7 +31,7 @@ use crate::protocol::messages::{ProduceRequest, ProduceResponse};
 use crate::protocol::{StrBytes, from_uuid};
 use crate::server::answer::Answer;
 use crate::server::dispatch::{Call, CloseReason, ReplyFuture};
-use crate::shard::{ProduceItem, ProduceOutcome, TopicView};
+use crate::shard::{ListOffsetsItem, ProduceItem, ProduceOutcome, TopicView};
 use crate::types::{ErrorCode, TopicIdPartition};
 
 /// From this version on topics are named by id.
@@ -44,8 +45,8 @@ const ACKS_ALL: i16 = -1;
 
 /// What is known of one partition of the request after the first stage.
 enum Slot {
-    /// Answered already, with the records that are at fault.
-    Done(ProduceOutcome, Vec<BatchIndexAndErrorMessage>),
+    /// Answered already.
+    Refused(Refusal),
     /// The next of the items that were sent to the owners.
     Sent,
 }
@@ -67,7 +68,7 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
                     items.push(item);
                     Slot::Sent
                 }
-                Err(refusal) => Slot::Done(refusal.outcome, refusal.record_errors),
+                Err(refusal) => Slot::Refused(refusal),
             });
         }
     }
@@ -81,9 +82,10 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
     Ok(Box::pin(async move {
         let (outcomes, clock) = outcomes.await.ok_or(CloseReason::Stopping)?;
         call.clock.set(clock);
+        add_log_start_offsets(&call, &mut slots).await?;
         let mut sent = outcomes.into_iter();
         let outcomes = slots.into_iter().map(|slot| match slot {
-            Slot::Done(outcome, record_errors) => (outcome, record_errors),
+            Slot::Refused(refusal) => (refusal.outcome, refusal.record_errors),
             Slot::Sent => (sent.next().expect("an outcome for each item"), Vec::new()),
         });
         answer(&call, request, outcomes.collect())
@@ -116,24 +118,27 @@ fn check(
         return Err(Refusal::of_request(ErrorCode::UnknownTopicOrPartition));
     }
     let records = partition.records.take().unwrap_or_default();
+    let partition = TopicIdPartition {
+        topic_id: view.topic_id,
+        partition: partition.index,
+    };
     let limits = limits(call, &view.config);
     let batch = call
         .node
         .shard
         .with_decompressor(|decompressor| validate_produce(&records, &limits, decompressor))
-        .map_err(|error| refuse(call, &records, &limits, &error))?;
+        .map_err(|error| Refusal {
+            leader_of: error.is_of_leader().then_some(partition),
+            ..refuse(call, &records, &limits, &error)
+        })?;
     if batch.header().is_transactional() {
         let error = ErrorCode::TransactionalIdAuthorizationFailed;
         let message = Some("transactions are not built".to_owned());
         return Err(Refusal {
             outcome: ProduceOutcome::failed(error, message),
-            record_errors: Vec::new(),
+            ..Refusal::of_request(error)
         });
     }
-    let partition = TopicIdPartition {
-        topic_id: view.topic_id,
-        partition: partition.index,
-    };
     Ok(ProduceItem { partition, batch })
 }
 
@@ -141,6 +146,8 @@ fn check(
 struct Refusal {
     outcome: ProduceOutcome,
     record_errors: Vec<BatchIndexAndErrorMessage>,
+    /// The partition, where it is its leader who refuses: the answer has the log start offset.
+    leader_of: Option<TopicIdPartition>,
 }
 
 impl Refusal {
@@ -148,8 +155,33 @@ impl Refusal {
         Refusal {
             outcome: ProduceOutcome::failed(error, None),
             record_errors: Vec::new(),
+            leader_of: None,
         }
     }
+}
+
+/// What the leaders would have said beside their refusals, had the batches come to them.
+async fn add_log_start_offsets(call: &Call, slots: &mut [Slot]) -> Result<(), CloseReason> {
+    let refusals = slots.iter_mut().filter_map(|slot| match slot {
+        Slot::Refused(refusal) => Some((refusal.leader_of?, &mut refusal.outcome)),
+        Slot::Sent => None,
+    });
+    let (partitions, outcomes): (Vec<_>, Vec<_>) = refusals.unzip();
+    if partitions.is_empty() {
+        return Ok(());
+    }
+    let asked = partitions.into_iter().map(|partition| ListOffsetsItem {
+        partition,
+        current_leader_epoch: -1,
+        spec: OffsetSpec::Earliest,
+        isolation: Isolation::LogEnd,
+    });
+    let listed = call.node.shard.list_offsets(asked.collect()).await;
+    let listed = listed.ok_or(CloseReason::Stopping)?;
+    for (outcome, listed) in outcomes.into_iter().zip(listed) {
+        outcome.log_start_offset = listed.offset;
+    }
+    Ok(())
 }
 
 /// As Kafka's `RecordValidationException`: an error of records names each of them, and one
@@ -174,6 +206,7 @@ fn refuse(call: &Call, records: &Bytes, limits: &ProduceLimits, error: &BatchErr
     Refusal {
         outcome: ProduceOutcome::failed(worst.error_code(), Some(error.to_string())),
         record_errors: record_errors.collect(),
+        leader_of: None,
     }
 }
 

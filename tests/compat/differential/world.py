@@ -85,6 +85,7 @@ class World:
         self.ids = {}
         self.answers = []
         self.whole = False
+        self.settled_count = 0
 
     # ---- asking ----
 
@@ -165,7 +166,8 @@ class World:
 
     def settled(self):
         """Waits until the broker knows what was changed: Kafka answers before that, but in order."""
-        self.learn(self.made(self.name("settled")))
+        self.settled_count += 1
+        self.learn(self.made(self.name(f"settled-{self.settled_count}")))
 
     def is_led(self, name, partition):
         if partition["ErrorCode"] != 0:

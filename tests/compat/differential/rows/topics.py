@@ -200,8 +200,11 @@ def create_collision(world):
 creates("a name that collides", act=create_collision)
 creates("two names that collide", act=lambda w: w.ask({**new(w.name("a.b")), "Topics": [
     *new(w.name("a.b"))["Topics"], *new(next(iter(w.names)).replace(".", "_"))["Topics"]]}))
-creates("timeout 0", lambda w: {**new(w.name("new")), "TimeoutMs": 0})
-creates("timeout below 0", lambda w: {**new(w.name("new")), "TimeoutMs": -1})
+for timeout in (0, -1):
+    word = "0" if timeout == 0 else "below 0"
+    creation(f"timeout {word}", TimeoutMs=timeout)
+    creation(f"timeout {word}, refused", 0, TimeoutMs=timeout)
+    creation(f"timeout {word}, validate only", TimeoutMs=timeout, ValidateOnly=True)
 
 # ---- DeleteTopics ----
 
@@ -274,6 +277,23 @@ def made_again(world):
 
 deletes("made again, empty", act=made_again)
 
+
+def gone_at_once(name, timeout, *others):
+    """With no time to wait for it; then what is there."""
+
+    def act(world):
+        topic = world.topic()
+        world.ask(gone(world, topic, *map(world.name, others), TimeoutMs=timeout))
+        world.settled()
+        world.also("Metadata", 12, metadata(topic))
+
+    deletes(name, act=act)
+
+
+gone_at_once("timeout 0", 0)
+gone_at_once("timeout below 0", -1)
+gone_at_once("timeout 0, known and unknown", 0, "nowhere")
+
 # ---- CreatePartitions ----
 
 grows = table("CreatePartitions", 0, 3)
@@ -312,7 +332,10 @@ growth("assigned to no node", 3, [[]])
 grows("unknown topic", lambda w: grown(w.name("nowhere"), 2))
 grows("illegal name", lambda w: grown("not/legal", 2))
 grows("no topics", lambda w: {"Topics": [], "TimeoutMs": 1000})
-grows("timeout 0", lambda w: grown(w.topic(), 2, timeout=0))
+growth("timeout 0", 3, timeout=0)
+growth("timeout below 0", 3, timeout=-1)
+growth("timeout 0, refused", 1, timeout=0)
+growth("timeout 0, validate only", 3, timeout=0, validate_only=True)
 
 
 def grown_twice(world):
