@@ -12,17 +12,6 @@ use super::settings::{Settings, Source};
 use super::together;
 use super::topic::TopicConfig;
 
-/// Where fetches read (`fetch.path`).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FetchPath {
-    /// As the broker finds best.
-    Auto,
-    /// From the tail cache, from disk only what is not in it.
-    Memory,
-    /// Always O_DIRECT reads from disk.
-    Direct,
-}
-
 /// `metrics.listener`.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MetricsListener {
@@ -67,10 +56,9 @@ pub struct BrokerConfig {
     pub queued_max_request_bytes: Option<usize>,
 
     pub fetch_max_bytes: usize,
-    pub fetch_path: FetchPath,
     pub max_incremental_fetch_session_cache_slots: usize,
 
-    pub producer_id_expiration: Duration,
+    pub producer_id_expiration_check_interval: Duration,
     pub log_unflushed_bytes_max: u64,
     pub log_retention_check_interval: Duration,
     /// How long the directories of deleted partitions stay on disk.
@@ -130,18 +118,13 @@ impl BrokerConfig {
             socket_receive_buffer_bytes: positive(&settings, "socket.receive.buffer.bytes"),
             queued_max_request_bytes: positive(&settings, "queued.max.request.bytes"),
             fetch_max_bytes: int(&settings, "fetch.max.bytes"),
-            fetch_path: match settings.text("fetch.path") {
-                "memory" => FetchPath::Memory,
-                "direct" => FetchPath::Direct,
-                _ => FetchPath::Auto,
-            },
             max_incremental_fetch_session_cache_slots: int(
                 &settings,
                 "max.incremental.fetch.session.cache.slots",
             ),
-            producer_id_expiration: Duration::from_millis(int(
+            producer_id_expiration_check_interval: Duration::from_millis(int(
                 &settings,
-                "producer.id.expiration.ms",
+                "producer.id.expiration.check.interval.ms",
             )),
             log_unflushed_bytes_max: int(&settings, "log.unflushed.bytes.max"),
             log_retention_check_interval: Duration::from_millis(int(

@@ -39,7 +39,7 @@ mod together;
 mod topic;
 mod value;
 
-pub use broker::{BrokerConfig, FetchPath, MetricsListener};
+pub use broker::{BrokerConfig, MetricsListener};
 pub use describe::{ConfigSource, Described, DescribedSynonym, TopicDescription};
 pub use document::document;
 pub use dynamic::{BrokerLevel, DynamicBrokerConfig, Overrides};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::key::{Key, Kind, Scope, Support, Valid};
 use super::value::Value;
-use super::{AckClass, FetchPath, StoredCompression, TimestampType};
+use super::{AckClass, StoredCompression, TimestampType};
 use super::{BrokerConfig, Settings, TopicConfig, kafka_names, properties, table};
 
 fn load(text: &str) -> Result<BrokerConfig, String> {
@@ -100,6 +100,7 @@ const CHECKED_ELSEWHERE: &[&str] = &[
     "max.connections.per.ip",
     "listener.security.protocol.map",
     "controller.listener.names",
+    "producer.id.expiration.ms",
 ];
 
 #[test]
@@ -426,7 +427,6 @@ fn defaults_are_those_of_the_documents() {
     assert_eq!(config.advertised_listeners, config.listeners);
     assert_eq!(config.log_dirs, [PathBuf::from("./ringlog-data")]);
     assert_eq!(config.shards, None);
-    assert_eq!(config.fetch_path, FetchPath::Auto);
     assert_eq!(config.connections_max_idle, Some(Duration::from_secs(600)));
     assert_eq!(config.topic_defaults.ack_class(), AckClass::PowerSafe);
     assert_eq!(

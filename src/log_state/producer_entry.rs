@@ -1,6 +1,6 @@
 //! One idempotent producer, as one partition knows it.
 
-use crate::types::{Offset, ProducerEpoch, ProducerId, Timestamp};
+use crate::types::{Monotonic, Offset, ProducerEpoch, ProducerId, Timestamp};
 
 /// How many batches of a producer are kept to recognise a retry. A producer has at most as many
 /// requests in flight (Kafka's `ProducerStateEntry.NUM_BATCHES_TO_RETAIN`).
@@ -42,6 +42,9 @@ pub struct ProducerEntry {
     pub last_timestamp: Timestamp,
     /// First offset of the open transaction.
     pub current_txn_first_offset: Option<Offset>,
+    /// The first look at it by `ProducerState::expire` since its last batch or marker, or since the
+    /// log was opened. In memory only.
+    pub(super) silent_since: Option<Monotonic>,
     batches: [BatchMetadata; BATCHES_RETAINED],
     batch_count: u8,
 }
@@ -54,6 +57,7 @@ impl ProducerEntry {
             coordinator_epoch: -1,
             last_timestamp: -1,
             current_txn_first_offset: None,
+            silent_since: None,
             batches: [BatchMetadata::default(); BATCHES_RETAINED],
             batch_count: 0,
         }
@@ -101,7 +105,8 @@ impl ProducerEntry {
 }
 
 impl PartialEq for ProducerEntry {
-    /// What is left in slots that are not in use does not count.
+    /// What is left in slots that are not in use does not count, nor does what this process alone
+    /// knows.
     fn eq(&self, other: &ProducerEntry) -> bool {
         let own = |entry: &ProducerEntry| {
             (

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::FormatError;
 use super::producer_entry::{BatchMetadata, NO_SEQUENCE, ProducerEntry};
-use crate::types::{ErrorCode, Offset, ProducerEpoch, ProducerId, Timestamp};
+use crate::types::{ErrorCode, Monotonic, Offset, ProducerEpoch, ProducerId, Timestamp};
 
 const SNAPSHOT_VERSION: i16 = 1;
 const SNAPSHOT_HEADER_SIZE: usize = 10;
@@ -82,6 +82,7 @@ impl ProducerState {
         let entry = self.entry(batch.producer_id, batch.producer_epoch);
         entry.enter_epoch(batch.producer_epoch);
         entry.last_timestamp = timestamp;
+        entry.silent_since = None;
         entry.push(BatchMetadata {
             last_sequence: batch.last_sequence(),
             last_offset: base_offset + i64::from(batch.last_offset_delta),
@@ -105,17 +106,25 @@ impl ProducerState {
         entry.enter_epoch(producer_epoch);
         entry.coordinator_epoch = coordinator_epoch;
         entry.last_timestamp = timestamp;
+        entry.silent_since = None;
         entry.current_txn_first_offset = None;
     }
 
     /// Forgets producers without an open transaction that have been silent for `expiration`
-    /// (`producer.id.expiration.ms`).
-    pub fn expire(&mut self, now: Timestamp, expiration: Duration) {
+    /// (`producer.id.expiration.ms`): by the wall clock since the largest timestamp of their last
+    /// batch, as Kafka's `ProducerStateManager.isProducerExpired`, and by this process' own clock
+    /// since a look at them that found nothing new. To be called now and then, with a `now` that
+    /// does not decrease; how many were forgotten.
+    pub fn expire(&mut self, now: Monotonic, wall_clock: Timestamp, expiration: Duration) -> usize {
         let expiration_ms = i64::try_from(expiration.as_millis()).unwrap_or(i64::MAX);
+        let count = self.entries.len();
         self.entries.retain(|_, entry| {
-            entry.current_txn_first_offset.is_some()
-                || now.saturating_sub(entry.last_timestamp) < expiration_ms
+            let silent_since = *entry.silent_since.get_or_insert(now);
+            let is_young = wall_clock.saturating_sub(entry.last_timestamp) < expiration_ms;
+            let was_heard = now.since(silent_since) < expiration;
+            entry.current_txn_first_offset.is_some() || is_young || was_heard
         });
+        count - self.entries.len()
     }
 
     pub fn get(&self, producer_id: ProducerId) -> Option<&ProducerEntry> {

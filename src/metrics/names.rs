@@ -63,6 +63,7 @@ metrics! {
         FetchesExpired, "fetches_expired", Count, "Parked fetches answered by their max wait.";
         FetchSessionEvictions, "fetch_session_evictions", Count, "Fetch sessions that had to go.";
         ProducesExpired, "produces_expired", Count, "Batches whose producer waited in vain.";
+        ProducersForgotten, "producers_forgotten", Count, "Idempotent producers that expired.";
         DiskWrites, "disk_writes", Count, "Writes submitted to log files.";
         DiskWrittenBytes, "disk_written_bytes", Bytes, "Bytes of those writes, padding included.";
         DiskFlushes, "disk_flushes", Count, "Device flushes (fdatasync) submitted.";

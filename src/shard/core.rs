@@ -155,6 +155,9 @@ impl Shard {
         reactor
             .spawn(super::produce::step_progressed(Rc::clone(&core)))
             .detach();
+        reactor
+            .spawn(super::producer_expiry::run(Rc::clone(&core)))
+            .detach();
         reactor.spawn(super::produce::expire_waiters(core)).detach();
         shard
     }

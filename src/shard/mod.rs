@@ -33,6 +33,7 @@ mod owners;
 mod peers;
 mod plan;
 mod produce;
+mod producer_expiry;
 mod ranges;
 mod replica;
 mod retention;

@@ -15,6 +15,7 @@ mod exposition;
 mod frames;
 mod log_model;
 mod one_log;
+mod producer_expiry;
 mod rules;
 mod stages;
 mod takeover;

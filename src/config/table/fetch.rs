@@ -1,6 +1,6 @@
 //! Reading.
 
-use super::super::key::{Key, Kind, Support, Valid};
+use super::super::key::{Key, Kind, Valid};
 
 pub(super) const KEYS: &[Key] = &[
     Key::broker("fetch.max.bytes", Kind::Int)
@@ -9,15 +9,6 @@ pub(super) const KEYS: &[Key] = &[
         .doc(
             "Size of the records of one fetch response, whatever the client asks for; a first \
               batch that is larger is still returned.",
-        ),
-    Key::broker("fetch.path", Kind::String)
-        .own()
-        .default("auto")
-        .valid(Valid::OneOf(&["auto", "memory", "direct"]))
-        .support(Support::Stored("every fetch is served as by `auto`"))
-        .doc(
-            "Where fetches read: `memory` from the tail cache with O_DIRECT reads only for what \
-              is not in it, `direct` always from disk, `auto` as the broker finds best.",
         ),
     Key::broker("max.incremental.fetch.session.cache.slots", Kind::Int)
         .default("1000")

@@ -264,8 +264,16 @@ pub(super) const KEYS: &[Key] = &[
     .valid(Valid::Between(-131_072, 22))
     .doc(ZSTD_LEVEL_DOC),
     Key::broker("producer.id.expiration.ms", Kind::Int)
+        .dynamic()
         .default("86400000")
         .valid(Valid::AtLeast(1))
-        .support(Support::Stored("producers are not forgotten"))
-        .doc("A partition forgets an idempotent producer that has been silent for this long."),
+        .doc(
+            "A partition forgets an idempotent producer that has been silent for this long, by its \
+             last timestamp and by the time since the broker has heard of it. No less than \
+             producers retry for.",
+        ),
+    Key::broker("producer.id.expiration.check.interval.ms", Kind::Int)
+        .default("600000")
+        .valid(Valid::AtLeast(1))
+        .doc("How often a partition looks for producers to forget."),
 ];

@@ -117,10 +117,36 @@ fn silent_producers_expire_but_not_with_an_open_transaction() {
         ..batch(0, 0, 1)
     };
     state.apply(&transactional, 170, 1000);
-    state.expire(1006 + 499, Duration::from_millis(500));
-    assert_eq!(state.len(), 2);
-    state.expire(1006 + 500, Duration::from_millis(500));
+    let expiration = Duration::from_millis(500);
+    assert_eq!(state.expire(at(0), 1000, expiration), 0);
+    assert_eq!(state.expire(at(500), 1006 + 499, expiration), 0);
+    assert_eq!(state.expire(at(501), 1006 + 500, expiration), 1);
     assert_eq!(state.iter().map(|e| e.producer_id).collect::<Vec<_>>(), [9]);
+}
+
+/// A time of the process' own clock, milliseconds.
+fn at(ms: u64) -> Monotonic {
+    Monotonic(ms * 1_000_000)
+}
+
+#[test]
+fn a_producer_that_was_heard_stays_whatever_its_timestamps_say() {
+    let expiration = Duration::from_millis(500);
+    let mut state = seven_batches();
+    // Its records are of last year, or the clock on the wall has jumped.
+    let year_later = 1006 + 365 * 24 * 3_600_000;
+    assert_eq!(state.expire(at(0), year_later, expiration), 0);
+    assert_eq!(state.expire(at(499), year_later, expiration), 0);
+    state.apply(&batch(0, 70, 10), 200, 1007);
+    assert_eq!(state.expire(at(600), year_later, expiration), 0);
+    assert_eq!(state.expire(at(1099), year_later, expiration), 0);
+    // What is read at a start has been heard of then.
+    let mut read = ProducerState::decode_snapshot(&state.encode_snapshot()).unwrap();
+    assert_eq!(read.expire(at(9000), year_later, expiration), 0);
+    assert_eq!(read.expire(at(9499), year_later, expiration), 0);
+    assert_eq!(read.expire(at(9500), year_later, expiration), 1);
+    assert_eq!(state.expire(at(1100), year_later, expiration), 1);
+    assert!(state.is_empty() && read.is_empty());
 }
 
 /// `00000000000000000060.snapshot` of Kafka 4.1.1: one producer, epoch 0, 60 records.

@@ -5,8 +5,8 @@
 //! larger than what the broker knows; Kafka repeats it.
 //!
 //! Left out: transactions, of which none is open (`current_txn_start_offset` is -1, unless a log of
-//! Kafka's was taken over with one in it). Silent producers are listed, too, until
-//! `producer.id.expiration.ms` is applied.
+//! Kafka's was taken over with one in it). Silent producers are listed until they are forgotten
+//! (`producer.id.expiration.ms`).
 
 use std::collections::BTreeSet;
 
