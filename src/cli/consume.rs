@@ -145,6 +145,19 @@ async fn consume(session: &Session, args: &ConsumeArgs, format: &RecordFormat) -
         };
         fetcher.assign(&args.topic, partition, start).await?;
     }
+    let printed = print_all(session, args, &fetcher, &partitions, format).await;
+    fetcher.close().await;
+    printed
+}
+
+/// Prints until there is enough, or a stop.
+async fn print_all(
+    session: &Session,
+    args: &ConsumeArgs,
+    fetcher: &Fetcher,
+    partitions: &BTreeSet<PartitionIndex>,
+    format: &RecordFormat,
+) -> Result<()> {
     let mut printer = Printer {
         out: Output::new(),
         format,
@@ -167,7 +180,7 @@ async fn consume(session: &Session, args: &ConsumeArgs, format: &RecordFormat) -
         }
         if fetched.is_end() && args.exit_at_end {
             ends.insert(fetched.partition);
-            if ends == partitions {
+            if ends == *partitions {
                 return Ok(());
             }
         }

@@ -106,7 +106,10 @@ impl Admin {
                 if version < DELETE_TOPICS_STATES_FROM {
                     return Err(connection.lacks(ApiKey::DeleteTopics));
                 }
-                connection.call(version, request).await
+                let response = connection.call(version, request).await?;
+                let codes = response.responses.iter().map(|topic| topic.error_code);
+                check_controller("delete topics", codes)?;
+                Ok(response)
             })
             .await?;
         let answers = response.responses.into_iter().map(|topic| {

@@ -3,5 +3,6 @@
 
 mod connection;
 mod fetcher;
+mod partitioning;
 mod producer;
 mod scripted_broker;

@@ -12,6 +12,7 @@ mod corruption;
 mod directories;
 #[path = "../it/exposition.rs"]
 mod exposition;
+mod fetch_sessions;
 mod frames;
 mod log_model;
 mod one_log;

@@ -10,7 +10,8 @@ use crate::client::error::ClientError;
 use crate::client::routing::Client;
 use crate::types::{Offset, PartitionIndex, TopicPartition};
 
-/// Reads assigned partitions. Dropping it ends its polls.
+/// Reads assigned partitions. Dropping it ends its polls and its sessions at the brokers, behind
+/// the drop; [`Fetcher::close`] waits for that.
 pub struct Fetcher {
     shared: Rc<Shared>,
 }
@@ -78,6 +79,12 @@ impl Fetcher {
             }
             arrived.await;
         }
+    }
+
+    /// Ends the polls, and the sessions at the brokers. Takes no longer than a poll under way does,
+    /// and a second more.
+    pub async fn close(self) {
+        self.shared.close_and_wait().await;
     }
 
     /// The offset of the next poll, behind everything that is buffered.

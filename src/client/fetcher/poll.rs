@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
+use std::time::Duration;
 
 use futures_lite::future::or;
 
@@ -29,6 +30,9 @@ const TOPIC_IDS_FROM: i16 = 13;
 /// After so many refusals in a row a topic that the cluster does not know is given up.
 const UNKNOWN_TOPIC_ATTEMPTS_MAX: u32 = 8;
 
+/// How long a broker has to hear that a session is over; it ends by itself some time later.
+const SESSION_END_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// What the handle of a fetcher and its task share.
 pub(super) struct Shared {
     pub(super) client: Client,
@@ -42,6 +46,8 @@ pub(super) struct Shared {
     pub(super) arrived: Notify,
     pub(super) work: Notify,
     is_closed: Cell<bool>,
+    /// After that, whenever one broker less is busy.
+    parted: Notify,
 }
 
 struct Arrival {
@@ -52,7 +58,7 @@ struct Arrival {
 struct Broker {
     connection: Option<Connection>,
     session: Session,
-    /// A poll is under way.
+    /// A poll is under way, or the session is being ended.
     is_busy: bool,
     retry_at: Monotonic,
     backoff: Backoff,
@@ -80,6 +86,7 @@ impl Shared {
             arrived: Notify::new(),
             work: Notify::new(),
             is_closed: Cell::new(false),
+            parted: Notify::new(),
         })
     }
 
@@ -104,14 +111,53 @@ impl Shared {
             .set(arrivals.iter().map(Arrival::size).sum());
     }
 
-    pub(super) fn close(&self) {
+    /// Ends the sessions and the connections, in tasks of their own; those with a poll under way
+    /// behind that.
+    pub(super) fn close(self: &Rc<Self>) {
         self.is_closed.set(true);
-        for broker in self.brokers.borrow_mut().values_mut() {
+        for (&node, broker) in &mut *self.brokers.borrow_mut() {
             if let Some(connection) = broker.connection.take() {
-                connection.close(ClientError::Closed);
+                broker.is_busy = true;
+                let session = std::mem::take(&mut broker.session);
+                self.part_from(node, connection, session);
             }
         }
         self.work.notify_all();
+    }
+
+    /// [`Shared::close`], and waits until it is done.
+    pub(super) async fn close_and_wait(self: &Rc<Self>) {
+        self.close();
+        loop {
+            let parted = self.parted.notified();
+            if !self.brokers.borrow().values().any(|broker| broker.is_busy) {
+                return;
+            }
+            parted.await;
+        }
+    }
+
+    /// Tells a broker that its session is over, so that it does not keep it for nobody (as Kafka's
+    /// `AbstractFetch.maybeCloseFetchSessions`).
+    fn part_from(self: &Rc<Self>, node: NodeId, connection: Connection, session: Session) {
+        let shared = Rc::clone(self);
+        let part = async move {
+            if let Some(plan) = session.end()
+                && let Ok(version) = connection.version(ApiKey::Fetch, i16::MAX)
+            {
+                let request = shared.request(version, &plan, &[]);
+                let request = request.with_max_wait_ms(0).with_min_bytes(0);
+                // Whatever comes of it, the connection ends.
+                let ended = connection.call_within(version, &request, SESSION_END_TIMEOUT);
+                drop(ended.await);
+            }
+            connection.close(ClientError::Closed);
+            if let Some(broker) = shared.brokers.borrow_mut().get_mut(&node) {
+                broker.is_busy = false;
+            }
+            shared.parted.notify_all();
+        };
+        self.reactor.spawn(part).detach();
     }
 
     /// Runs until the fetcher is dropped.
@@ -406,7 +452,7 @@ impl Shared {
 
     /// The end of a poll.
     fn polled(
-        &self,
+        self: &Rc<Self>,
         leader: NodeId,
         mut session: Session,
         result: Result<Connection, ClientError>,
@@ -418,10 +464,14 @@ impl Shared {
         let broker = brokers
             .get_mut(&leader)
             .expect("brokers are never forgotten");
+        if let Ok(connection) = &result
+            && self.is_closed.get()
+        {
+            return self.part_from(leader, connection.clone(), session);
+        }
         broker.is_busy = false;
         broker.session = session;
         match result {
-            Ok(connection) if self.is_closed.get() => connection.close(ClientError::Closed),
             Ok(connection) => {
                 broker.backoff.reset();
                 broker.connection = Some(connection);
@@ -431,6 +481,7 @@ impl Shared {
                 self.client.start_refresh();
             }
         }
+        self.parted.notify_all();
         self.work.notify_all();
     }
 }

@@ -118,6 +118,16 @@ impl Session {
             .collect()
     }
 
+    /// How the broker is told that nobody reads any more, if it keeps a session.
+    pub(super) fn end(&self) -> Option<Plan> {
+        (self.id != NO_SESSION).then(|| Plan {
+            session_id: self.id,
+            session_epoch: FINAL_EPOCH,
+            named: Vec::new(),
+            forgotten: Vec::new(),
+        })
+    }
+
     /// The answer to the last plan: `session_id` is the broker's.
     pub(super) fn answered(&mut self, session_id: i32) {
         self.id = session_id;

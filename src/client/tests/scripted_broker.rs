@@ -28,6 +28,9 @@ use crate::protocol::{
 use crate::types::{ErrorCode, TopicId};
 
 pub(super) const ADDRESS: &str = "127.0.0.1:9092";
+/// Of the other node, where there are two.
+const OTHER_ADDRESS: &str = "127.0.0.1:9093";
+const PORTS: [i32; 2] = [9092, 9093];
 pub(super) const TOPIC: &str = "logs";
 const TOPIC_ID: TopicId = TopicId([7; 16]);
 const PRODUCER_ID: i64 = 77;
@@ -77,6 +80,8 @@ pub(super) struct State {
     /// Of every Produce request, when the others are used up.
     pub(super) always: Fault,
     pub(super) is_holding: bool,
+    /// The other node takes nothing: its Produce requests wait.
+    pub(super) is_other_holding: bool,
     /// The next Fetch answers, instead of what the logs have: code, records.
     pub(super) fetches: VecDeque<(ErrorCode, Bytes)>,
     pub(super) fetch_offsets: Vec<i64>,
@@ -93,6 +98,8 @@ pub(super) struct Broker {
     pub(super) state: Rc<RefCell<State>>,
     released: Notify,
     partition_count: Rc<Cell<i32>>,
+    /// 1, or 2: then odd partitions are led by the other node.
+    node_count: usize,
     topic_id: Rc<Cell<TopicId>>,
 }
 
@@ -102,18 +109,39 @@ pub(super) fn with_broker<T: 'static, F: Future<Output = T> + 'static>(
     partition_count: i32,
     body: impl FnOnce(Reactor, Broker) -> F + 'static,
 ) -> T {
+    with_nodes(seed, 1, partition_count, body)
+}
+
+/// [`with_broker`], as a cluster of two nodes with everything in common.
+pub(super) fn with_two_nodes<T: 'static, F: Future<Output = T> + 'static>(
+    seed: u64,
+    partition_count: i32,
+    body: impl FnOnce(Reactor, Broker) -> F + 'static,
+) -> T {
+    with_nodes(seed, 2, partition_count, body)
+}
+
+fn with_nodes<T: 'static, F: Future<Output = T> + 'static>(
+    seed: u64,
+    node_count: usize,
+    partition_count: i32,
+    body: impl FnOnce(Reactor, Broker) -> F + 'static,
+) -> T {
     let sim = Simulation::new(SimOptions::with_seed(seed));
     sim.run(MachineId::FIRST, move |reactor| async move {
-        let broker = Broker::new(partition_count);
-        let listener = reactor.listen(ADDRESS.parse().unwrap()).await.unwrap();
-        let (serving, accepting) = (broker.clone(), reactor.clone());
-        let accept = async move {
-            while let Ok(accepted) = listener.accept().await {
-                let serve = serving.clone().serve(accepting.clone(), accepted);
-                accepting.spawn(serve).detach();
-            }
-        };
-        reactor.spawn(accept).detach();
+        let broker = Broker::new(node_count, partition_count);
+        let addresses = [ADDRESS, OTHER_ADDRESS];
+        for (node, address) in addresses.into_iter().take(node_count).enumerate() {
+            let listener = reactor.listen(address.parse().unwrap()).await.unwrap();
+            let (serving, accepting) = (broker.clone(), reactor.clone());
+            let accept = async move {
+                while let Ok(accepted) = listener.accept().await {
+                    let serve = serving.clone().serve(node, accepting.clone(), accepted);
+                    accepting.spawn(serve).detach();
+                }
+            };
+            reactor.spawn(accept).detach();
+        }
         body(reactor, broker).await
     })
 }
@@ -141,7 +169,7 @@ fn values(batch: &[u8]) -> Vec<String> {
 }
 
 impl Broker {
-    fn new(partition_count: i32) -> Broker {
+    fn new(node_count: usize, partition_count: i32) -> Broker {
         Broker {
             state: Rc::new(RefCell::new(State {
                 logs: (0..partition_count)
@@ -151,6 +179,7 @@ impl Broker {
                 faults: VecDeque::new(),
                 always: Fault::None,
                 is_holding: false,
+                is_other_holding: false,
                 fetches: VecDeque::new(),
                 fetch_offsets: Vec::new(),
                 connection_count: 0,
@@ -159,6 +188,7 @@ impl Broker {
             })),
             released: Notify::new(),
             partition_count: Rc::new(Cell::new(partition_count)),
+            node_count,
             topic_id: Rc::new(Cell::new(TOPIC_ID)),
         }
     }
@@ -195,17 +225,19 @@ impl Broker {
 
     /// Answers what was held back.
     pub(super) fn release(&self) {
-        self.state.borrow_mut().is_holding = false;
+        let mut state = self.state.borrow_mut();
+        (state.is_holding, state.is_other_holding) = (false, false);
+        drop(state);
         self.released.notify_all();
     }
 
-    async fn serve(self, reactor: Reactor, accepted: Accepted) {
+    async fn serve(self, node: usize, reactor: Reactor, accepted: Accepted) {
         self.state.borrow_mut().connection_count += 1;
         let (mut reader, mut writer, closer) = reactor.adopt(accepted).unwrap().split().unwrap();
         let mut buffer = BytesMut::new();
         loop {
             while let Some(frame) = take_frame(&mut buffer) {
-                let Some(answer) = self.answer(frame).await else {
+                let Some(answer) = self.answer(node, frame).await else {
                     return closer.close();
                 };
                 if writer.send(&[answer]).await.is_err() {
@@ -219,7 +251,7 @@ impl Broker {
     }
 
     /// The answer to one request, empty where there is none; `None` closes the connection.
-    async fn answer(&self, frame: Bytes) -> Option<Bytes> {
+    async fn answer(&self, node: usize, frame: Bytes) -> Option<Bytes> {
         let (header, body) = match parse_request(frame).expect("a request that we can read") {
             Incoming::Request { header, body } => (header, body),
             Incoming::UnknownApiVersions { .. } => panic!("a version that nobody has"),
@@ -242,7 +274,7 @@ impl Broker {
                 encode_response(&header, &response).unwrap()
             }
             ApiKey::ListOffsets => encode_response(&header, &self.list_offsets()).unwrap(),
-            ApiKey::Produce => return self.produce(&header, body).await,
+            ApiKey::Produce => return self.produce(node, &header, body).await,
             ApiKey::Fetch => encode_response(&header, &self.fetch(&header, body)).unwrap(),
             other => panic!("no script for {other}"),
         };
@@ -251,21 +283,24 @@ impl Broker {
 
     fn metadata(&self) -> MetadataResponse {
         let partitions = (0..self.partition_count.get()).map(|index| {
+            let leader = index % self.node_count as i32;
             MetadataResponsePartition::default()
                 .with_partition_index(index)
-                .with_leader_id(1.into())
+                .with_leader_id((leader + 1).into())
                 .with_leader_epoch(0)
         });
         let topic = MetadataResponseTopic::default()
             .with_name(Some(TopicName(StrBytes::from_static_str(TOPIC))))
             .with_topic_id(to_uuid(self.topic_id.get()))
             .with_partitions(partitions.collect());
-        let broker = MetadataResponseBroker::default()
-            .with_node_id(1.into())
-            .with_host(StrBytes::from_static_str("127.0.0.1"))
-            .with_port(9092);
+        let brokers = (1..).zip(PORTS).map(|(node_id, port)| {
+            MetadataResponseBroker::default()
+                .with_node_id(i32::into(node_id))
+                .with_host(StrBytes::from_static_str("127.0.0.1"))
+                .with_port(port)
+        });
         MetadataResponse::default()
-            .with_brokers(vec![broker])
+            .with_brokers(brokers.take(self.node_count).collect())
             .with_controller_id(1.into())
             .with_topics(vec![topic])
     }
@@ -276,10 +311,15 @@ impl Broker {
         ListOffsetsResponse::default().with_topics(vec![topic])
     }
 
-    async fn produce(&self, header: &RequestHeader, body: Bytes) -> Option<Bytes> {
+    async fn produce(&self, node: usize, header: &RequestHeader, body: Bytes) -> Option<Bytes> {
         let request: ProduceRequest = decode_request(header, body).unwrap();
-        while self.state.borrow().is_holding {
-            self.released.notified().await;
+        let is_held = |state: &State| state.is_holding || state.is_other_holding && node > 0;
+        loop {
+            let released = self.released.notified();
+            if !is_held(&self.state.borrow()) {
+                break;
+            }
+            released.await;
         }
         let mut state = self.state.borrow_mut();
         let always = state.always;

@@ -43,6 +43,22 @@ fn a_poll_names_what_has_changed() {
 }
 
 #[test]
+fn a_session_is_ended_by_its_id_and_only_where_there_is_one() {
+    let mut session = Session::default();
+    assert_eq!(session.end(), None);
+    let all = [wanted(1, 0, 5)];
+    asked(&mut session, &all);
+    session.answered(9);
+    let end = session.end().unwrap();
+    assert_eq!((end.session_id, end.session_epoch), (9, -1));
+    assert!(end.named.is_empty() && end.forgotten.is_empty());
+    // Not known to the broker any more.
+    asked(&mut session, &all);
+    session.refused(ErrorCode::FetchSessionIdNotFound);
+    assert_eq!(session.end(), None);
+}
+
+#[test]
 fn without_a_session_every_poll_names_all_and_asks_for_one() {
     let mut session = Session::default();
     let all = [wanted(1, 0, 5), wanted(1, 1, 6)];
