@@ -60,7 +60,10 @@ impl Core {
         *self.image.borrow_mut() = Arc::clone(&image);
         self.delete_topics(delta).await;
         for topic_id in changed {
-            self.reconfigure(&image, topic_id);
+            for replica in self.reconfigure(&image, topic_id) {
+                // Its end tells whoever waits for it; a log that fails says so itself.
+                drop(replica.log().flush_all().await);
+            }
         }
         outcome
     }
@@ -251,17 +254,25 @@ impl Core {
         }
     }
 
-    fn reconfigure(&self, image: &MetadataImage, topic_id: TopicId) {
+    /// Gives a topic's partitions their settings. Returns those that are in class P from now on and
+    /// were not: what they have shown readers is to be made durable before the change is told.
+    fn reconfigure(&self, image: &MetadataImage, topic_id: TopicId) -> Vec<Rc<Replica>> {
         let config = self.topic_configs.borrow().get(&topic_id).cloned();
         let (Some(topic), Some(config)) = (image.topic(topic_id), config) else {
-            return;
+            return Vec::new();
         };
+        let mut hardened = Vec::new();
         for partition in partitions(topic) {
             if let Some(replica) = self.replica(&partition) {
+                let before = replica.leader().ack_class();
                 replica.log().set_config(log_config(&self.config, &config));
                 replica.set_config(self, &config);
+                if before == AckClass::KillSafe && config.ack_class() == AckClass::PowerSafe {
+                    hardened.push(replica);
+                }
             }
         }
+        hardened
     }
 }
 

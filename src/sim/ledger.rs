@@ -33,6 +33,10 @@ pub(super) struct Ledger {
     pub(super) power_cut_count: Cell<u64>,
     /// What pauses are multiplied by: in a calm life timers of seconds come.
     pub(super) pace: Cell<u32>,
+    /// Settings were changed by which a batch may be refused that was sound when it was made.
+    pub(super) may_refuse: Cell<bool>,
+    /// A change of settings may still be carried out that nobody waits for any more.
+    pub(super) has_stray_settings: Cell<bool>,
     /// A disk has failed since the last power cut: what it gives may be anything.
     pub(super) is_disk_suspect: Cell<bool>,
 }
@@ -53,6 +57,8 @@ impl Ledger {
             life: Cell::new(0),
             power_cut_count: Cell::new(0),
             pace: Cell::new(1),
+            may_refuse: Cell::new(false),
+            has_stray_settings: Cell::new(false),
             is_disk_suspect: Cell::new(false),
         })
     }
@@ -111,6 +117,12 @@ impl Ledger {
 
     pub(super) fn next_record(&self, producer: u32) -> Record {
         self.registry.borrow_mut().next(producer)
+    }
+
+    /// How often the topic's class was changed, as far as anybody knows.
+    pub(super) fn class_changes(&self, topic_id: TopicId) -> u64 {
+        let topics = self.topics.borrow();
+        topics.get(topic_id).map_or(0, |topic| topic.class_changes)
     }
 
     /// What a name stands for now.

@@ -44,6 +44,11 @@ states! {
     DeletionUnknown, "deletion of unknown fate";
     PartitionsAdded, "partitions added";
     GrowthUnknown, "growth of unknown fate";
+    SettingsChanged, "settings changed";
+    SettingsUnknown, "settings of unknown fate";
+    ClassLeft, "class P left under load";
+    ClassEntered, "class P entered under load";
+    RefusedBySettings, "batch refused by new settings";
     OldIdRefused, "old topic id refused";
     DuplicateAnswered, "duplicate answered";
     DuplicateAfterRestart, "duplicate answered after restart";

@@ -32,6 +32,7 @@ mod bad_frames;
 mod cluster;
 mod config_changes;
 mod config_commands;
+mod config_load;
 mod configs;
 mod connections;
 mod create_partitions;

@@ -7,6 +7,7 @@
 )]
 
 mod broker;
+mod config_changes;
 mod connections;
 mod corruption;
 mod directories;

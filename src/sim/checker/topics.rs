@@ -21,8 +21,10 @@ pub(in crate::sim) enum Lifecycle {
 pub(in crate::sim) struct Topic {
     pub(in crate::sim) name: String,
     pub(in crate::sim) lifecycle: Lifecycle,
-    /// Class P.
+    /// In class P for certain: no change of it is under way, or may be.
     pub(in crate::sim) is_power_safe: bool,
+    /// Goes up when that changes: what was sent before is not judged by what holds now.
+    pub(in crate::sim) class_changes: u64,
     /// Those that it has, and behind them those that it may have.
     pub(in crate::sim) partitions: Vec<PartitionChecker>,
     /// How many it has for certain: somebody was told.
@@ -43,6 +45,11 @@ struct Name {
     /// A growth to so many partitions may still be carried out, whatever the name stands for then:
     /// its fate is unknown.
     stray_partition_count: usize,
+    /// A change to class K may still be carried out, whatever the name stands for then: its fate is
+    /// unknown.
+    stray_class_change: bool,
+    /// Retention may delete anything, whatever the name stands for: it was asked for.
+    has_retention: bool,
 }
 
 /// A topic as a Metadata answer lists it.
@@ -146,7 +153,11 @@ impl Topics {
         known.current = Some(*topic_id);
         known.generation += 1;
         known.may_appear = false;
-        let stray_deletion = known.stray_deletion;
+        let stray_deletion = match known.has_retention {
+            true => Offset::MAX,
+            false => known.stray_deletion,
+        };
+        let is_power_safe = is_power_safe && !known.stray_class_change;
         let partitions = (0..may_have).map(|_| {
             let mut partition = PartitionChecker::default();
             partition.deleting(stray_deletion);
@@ -156,6 +167,7 @@ impl Topics {
             name: name.clone(),
             lifecycle: Lifecycle::Alive,
             is_power_safe,
+            class_changes: 0,
             partitions: partitions.collect(),
             partition_count: *partition_count,
         };
@@ -167,6 +179,34 @@ impl Topics {
     pub(in crate::sim) fn deletion_strayed(&mut self, name: &str, before: Offset) {
         let known = self.names.entry(name.to_owned()).or_default();
         known.stray_deletion = known.stray_deletion.max(before);
+    }
+
+    /// A change of the topic's class is sent, or one to class P (`is_power_safe`) was acknowledged:
+    /// whoever has sent something before is told by the generation.
+    pub(in crate::sim) fn class_changed(&mut self, name: &str, is_power_safe: bool) {
+        let known = self.names.entry(name.to_owned()).or_default();
+        known.generation += 1;
+        let is_power_safe = is_power_safe && !known.stray_class_change;
+        if let Some(topic) = known.current.and_then(|id| self.by_id.get_mut(&id)) {
+            topic.is_power_safe = is_power_safe;
+            topic.class_changes += 1;
+        }
+    }
+
+    /// What became of a change to class K is not known.
+    pub(in crate::sim) fn class_change_strayed(&mut self, name: &str) {
+        let known = self.names.entry(name.to_owned()).or_default();
+        known.stray_class_change = true;
+    }
+
+    /// Retention is asked for: from now on anything may be deleted.
+    pub(in crate::sim) fn retention_begins(&mut self, name: &str) {
+        let known = self.names.entry(name.to_owned()).or_default();
+        known.has_retention = true;
+        if let Some(topic) = known.current.and_then(|id| self.by_id.get_mut(&id)) {
+            let partitions = topic.partitions.iter_mut();
+            partitions.for_each(|partition| partition.deleting(Offset::MAX));
+        }
     }
 
     /// A deletion of this name is sent.
@@ -209,7 +249,11 @@ impl Topics {
             return None;
         }
         if topic.partitions.len() < wanted {
-            topic.partitions.push(PartitionChecker::default());
+            let mut partition = PartitionChecker::default();
+            if self.names.get(&topic.name).is_some_and(|n| n.has_retention) {
+                partition.deleting(Offset::MAX);
+            }
+            topic.partitions.push(partition);
         }
         Some(wanted)
     }

@@ -2,7 +2,7 @@
 //! unknown is repeated until it is known.
 
 use super::cast::Cast;
-use super::growth;
+use super::{growth, settings};
 use crate::client::{Admin, ClientError, OffsetSpec};
 use crate::sim::checker::{NameState, Seen, TopicListing};
 use crate::sim::scenario::TopicPlan;
@@ -90,7 +90,7 @@ impl Administrator {
         let plans = &ledger.scenario.topics;
         let plan = plans[ledger.below(plans.len() as u64) as usize].clone();
         let is_alive = ledger.name_state(&plan.name).is_some();
-        match ledger.below(10) {
+        match ledger.below(13) {
             0 if is_alive => {
                 self.delete(&plan.name).await;
                 if !ledger.one_in(4) {
@@ -105,6 +105,10 @@ impl Administrator {
             4 | 5 if is_alive => self.list_offsets(&plan.name).await,
             6 if is_alive => self.delete_records(&plan).await,
             7 if is_alive => growth::grow(&self.cast, &self.admin, &plan.name).await,
+            10 | 11 if is_alive => {
+                settings::change_topic(&self.cast, &self.admin, &plan.name).await;
+            }
+            12 => settings::change_brokers(&self.cast, &self.admin).await,
             _ if !is_alive => self.create(&plan).await,
             _ => {}
         }

@@ -2,7 +2,9 @@
 
 use super::admin;
 use super::cast::Cast;
-use crate::client::{Admin, Client, ClientError, FetchOptions, Fetcher, OffsetSpec, StartOffset};
+use crate::client::{
+    Admin, Client, ClientError, FetchOptions, Fetcher, OffsetReset, OffsetSpec, StartOffset,
+};
 use crate::sim::checker::Lifecycle;
 use crate::types::{Offset, TopicId};
 
@@ -57,7 +59,12 @@ async fn read_all(
     (name, partition): (&str, i32),
     end: Offset,
 ) -> Result<(Offset, Offset), ClientError> {
-    let fetcher = Fetcher::new(client, FetchOptions::default());
+    let options = FetchOptions {
+        // Retention may delete meanwhile.
+        reset: OffsetReset::Earliest,
+        ..FetchOptions::default()
+    };
+    let fetcher = Fetcher::new(client, options);
     let earliest = StartOffset::Earliest;
     let start = fetcher.assign(name, partition, earliest).await?;
     let mut position = start;

@@ -87,8 +87,9 @@ struct Target {
     next_sequence: i32,
     /// The newest, oldest first.
     sent: VecDeque<SentBatch>,
-    /// What it was when the producer id was given.
+    /// What they were when the producer id was given.
     power_cut_count: u64,
+    class_changes: u64,
 }
 
 /// How an attempt to deliver ended.
@@ -168,6 +169,7 @@ impl Lane {
             .with_producer_id((-1).into())
             .with_producer_epoch(-1);
         let power_cut_count = cast.ledger.power_cut_count.get();
+        let class_changes = cast.ledger.class_changes(state.topic_id);
         let wire = self.wire().await?;
         let answer = wire.call(INIT_PRODUCER_ID_VERSION, &request).await;
         cast.note(|| format!("producer id: {answer:?}"));
@@ -186,6 +188,7 @@ impl Lane {
             next_sequence: 0,
             sent: VecDeque::new(),
             power_cut_count,
+            class_changes,
         })
     }
 
@@ -236,7 +239,8 @@ impl Lane {
     /// Sends these batches, and those again that got no answer, until all have one.
     async fn deliver(&mut self, target: &mut Target, mut wanted: Vec<usize>) -> Delivered {
         while !wanted.is_empty() {
-            if self.cast.ledger.violation().is_some() {
+            let is_stale = self.has_changed(target);
+            if is_stale || self.cast.ledger.violation().is_some() {
                 return Delivered::Left;
             }
             let Some(missing) = self.attempt(target, &wanted).await else {
@@ -286,6 +290,9 @@ impl Lane {
                 let id = target.topic_id;
                 let ledger = &self.cast.ledger;
                 ledger.violated(format!("deleted topic {id} has acknowledged a record"));
+            }
+            if self.has_changed(target) {
+                return self.leave();
             }
             let has_failed = !missing.is_empty();
             match self.settle(target, index, (code, part.base_offset), has_failed) {
@@ -337,6 +344,10 @@ impl Lane {
             {
                 Answer::Left
             }
+            ErrorCode::MessageTooLarge | ErrorCode::InvalidTimestamp if ledger.may_refuse.get() => {
+                ledger.reached(State::RefusedBySettings);
+                Answer::Left
+            }
             other => {
                 let fault = format!(
                     "batch {:?} of producer id {} was refused: {other}",
@@ -384,6 +395,11 @@ impl Lane {
         let topics = ledger.topics.borrow();
         let survives = topics.survives(target.topic_id, target.seen());
         survives == Survives::Kill && ledger.power_cut_count.get() > target.power_cut_count
+    }
+
+    /// Whether the topic's class is not what it was: answers may be from before that.
+    fn has_changed(&self, target: &Target) -> bool {
+        self.cast.ledger.class_changes(target.topic_id) != target.class_changes
     }
 
     fn is_alive(&self, topic_id: TopicId) -> bool {

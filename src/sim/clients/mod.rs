@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `admin` | creates, deletes, lists; knows what must be there |
 //! | `growth` | adds partitions |
+//! | `settings` | changes settings of topics and of all brokers |
 //! | `producer` | our own client's producer: all acks, idempotent or not, five in flight |
 //! | `lane` | frames by hand: the same idempotent batch again and again, also after restarts |
 //! | `reader` | long polls by assignment, from anywhere |
@@ -18,6 +19,7 @@ mod interrupter;
 mod lane;
 mod producer;
 mod reader;
+mod settings;
 
 pub(super) use cast::{Cast, run_clients};
 pub(super) use inspector::inspect;
