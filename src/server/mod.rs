@@ -10,6 +10,7 @@ mod answer;
 mod broker;
 mod connection;
 mod connections;
+mod descriptor_share;
 mod dispatch;
 mod frame_buffer;
 mod handlers;

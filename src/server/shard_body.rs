@@ -12,6 +12,7 @@ use super::acceptor::{Acceptor, Told};
 use super::broker::BrokerInfo;
 use super::connection::serve;
 use super::connections::{ConnectionCounts, Connections};
+use super::descriptor_share::DescriptorShare;
 use super::listeners;
 use super::monitor::{self, Monitor, SnapshotRequests};
 use super::node::Node;
@@ -177,6 +178,7 @@ async fn start(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard) -> Result<St
     };
     let ip_limits = Rc::new(overrides);
     let acceptors = bound.into_iter().enumerate().map(|(index, listener)| {
+    let descriptors = Rc::new(DescriptorShare::default());
         Rc::new(Acceptor {
             reactor: reactor.clone(),
             listener,
@@ -185,6 +187,7 @@ async fn start(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard) -> Result<St
             counts: plan.counts.clone(),
             ip_limits: Rc::clone(&ip_limits),
             told: Told::default(),
+            descriptors: Rc::clone(&descriptors),
         })
     });
     Ok(Started {
