@@ -17,6 +17,7 @@ mod handlers;
 mod listeners;
 mod monitor;
 mod node;
+mod request_memory;
 mod shard_body;
 
 pub use broker::{Broker, BrokerInfo, StartError};
