@@ -161,6 +161,12 @@ impl Reactor {
         Ok(Stream { side })
     }
 
+    /// Long work on the CPU, on a thread of its own beside this shard's; it runs to its end even
+    /// when nobody waits. In the simulation it takes no time.
+    pub async fn beside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        on_side!(self, handle => handle.beside(work).await)
+    }
+
     /// The name of this machine.
     pub fn host_name(&self) -> String {
         on_side!(self, handle => handle.host_name())

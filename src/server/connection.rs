@@ -249,7 +249,7 @@ async fn read_requests(
             reply,
             clock,
             ordering,
-        } = dispatch::dispatch(node, state.listener, frame, arrival)?;
+        } = dispatch::dispatch(node, state.listener, frame, arrival).await?;
         state.unanswered.set(state.unanswered.get() + 1);
         state.queue.borrow_mut().push_back(Queued {
             reply,

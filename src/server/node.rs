@@ -21,5 +21,7 @@ pub(super) struct Node {
     pub(super) request_memory: RequestMemory,
     /// Bytes of records that answers may hold.
     pub(super) response_memory: Semaphore,
+    /// The right to validate a batch beside the shard's loop, which takes memory: one at a time.
+    pub(super) unpacking: Semaphore,
     pub(super) connections: Connections,
 }

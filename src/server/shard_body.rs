@@ -209,6 +209,7 @@ fn serve_connections(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard, start:
         endpoints: start.endpoints,
         request_memory: request_memory(&plan.config, reactor.shard_count()),
         response_memory: Semaphore::new(plan.config.shard_response_memory_bytes),
+        unpacking: Semaphore::new(1),
         connections: Connections::new(),
     });
     let probed = Rc::clone(&node);

@@ -142,6 +142,11 @@ impl Handle {
         self.inner.executor.spawn(owner, future);
     }
 
+    pub(in crate::io) async fn beside<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.sleep(Duration::ZERO).await;
+        work()
+    }
+
     pub(in crate::io) fn descriptors(&self) -> Option<Descriptors> {
         None
     }
