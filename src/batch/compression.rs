@@ -261,12 +261,15 @@ impl RecordSource for DecompressedStream<'_> {
             self.start = 0;
             while self.end < want {
                 let read = self.reader.read(&mut self.window[self.end..]);
-                let size = read.map_err(|_| BatchError::Decompression(self.codec))?;
+                let too_large = BatchError::DecompressedTooLarge(self.size_max);
+                let size = read.map_err(|error| match error.kind() {
+                    io::ErrorKind::FileTooLarge => too_large,
+                    _ => BatchError::Decompression(self.codec),
+                })?;
                 if size == 0 {
                     break;
                 }
                 self.end += size;
-                let too_large = BatchError::DecompressedTooLarge(self.size_max);
                 self.budget = self.budget.checked_sub(size).ok_or(too_large)?;
             }
         }

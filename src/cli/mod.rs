@@ -16,6 +16,7 @@ mod completions;
 mod config;
 mod consume;
 mod delete_records;
+mod describe_producers;
 mod escapes;
 mod format;
 mod log;

@@ -1,4 +1,5 @@
-//! `ringlog topic`: create, list, describe, alter, add partitions, delete, delete records.
+//! `ringlog topic`: create, list, describe, alter, add partitions, delete, delete records,
+//! describe producers.
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -8,6 +9,7 @@ use clap::{Args, Subcommand};
 
 use super::config::EditArgs;
 use super::delete_records::{self, DeleteRecordsArgs};
+use super::describe_producers::{self, DescribeProducersArgs};
 use super::output::Output;
 use super::session::{self, ServerArgs, Session};
 use super::topic_sizes::Sizes;
@@ -44,6 +46,8 @@ enum Action {
     Delete(DeleteArgs),
     /// Delete the oldest records of one partition
     DeleteRecords(DeleteRecordsArgs),
+    /// Print the idempotent producers that one partition remembers
+    DescribeProducers(DescribeProducersArgs),
 }
 
 #[derive(Args, Clone, Debug)]
@@ -141,6 +145,9 @@ async fn act(session: &Session, action: &Action) -> Result<()> {
         }
         Action::Delete(args) => delete(&admin, args).await?,
         Action::DeleteRecords(args) => delete_records::run(&admin, args, &mut out).await?,
+        Action::DescribeProducers(args) => {
+            describe_producers::run(&admin, args, &mut out).await?;
+        }
     }
     out.flush()?;
     Ok(())

@@ -387,7 +387,7 @@ impl Admin {
     }
 }
 
-fn leader_of(
+pub(super) fn leader_of(
     view: &Rc<ClusterView>,
     topic: &str,
     partition: PartitionIndex,

@@ -20,6 +20,7 @@
 //!   [`Producer`] and each [`Fetcher`] opens its own, one a broker.
 
 mod admin;
+mod admin_producers;
 mod admin_topics;
 mod backoff;
 mod cluster_view;
@@ -34,6 +35,7 @@ mod routing;
 mod tests;
 
 pub use admin::{Admin, NewTopic, OffsetSpec, TopicResult};
+pub use admin_producers::ProducerView;
 pub use admin_topics::{LogDirView, ReplicaView};
 pub use backoff::Backoff;
 pub use cluster_view::{BrokerAddress, ClusterView, PartitionView, TopicView};

@@ -33,6 +33,13 @@ impl Default for ReactorOptions {
     }
 }
 
+/// Open descriptors of this process, and how many it may have (RLIMIT_NOFILE).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Descriptors {
+    pub open: u64,
+    pub limit: u64,
+}
+
 /// Hands values from any thread to a task of a reactor. Looked at every few milliseconds: for
 /// questions of people and programs about a running broker, not for its work. See
 /// [`Reactor::next_mail`](super::Reactor::next_mail).

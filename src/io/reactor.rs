@@ -7,7 +7,8 @@ use std::time::Duration;
 use super::net::ListenerSide;
 use super::net::StreamSide;
 use super::{
-    Accepted, Disk, Listener, Mailbox, SocketBuffers, StopSignal, Stream, Task, sim, uring,
+    Accepted, Descriptors, Disk, Listener, Mailbox, SocketBuffers, StopSignal, Stream, Task, sim,
+    uring,
 };
 use crate::types::{Monotonic, ShardId, Timestamp};
 
@@ -160,9 +161,21 @@ impl Reactor {
         Ok(Stream { side })
     }
 
+    /// Long work on the CPU, on a thread of its own beside this shard's; it runs to its end even
+    /// when nobody waits. In the simulation it takes no time.
+    pub async fn beside<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> T {
+        on_side!(self, handle => handle.beside(work).await)
+    }
+
     /// The name of this machine.
     pub fn host_name(&self) -> String {
         on_side!(self, handle => handle.host_name())
+    }
+
+    /// How many descriptors there are, and may be; `None` where nothing limits them, as in the
+    /// simulation, or the system does not say.
+    pub fn descriptors(&self) -> Option<Descriptors> {
+        on_side!(self, handle => handle.descriptors())
     }
 
     /// The addresses of a host name. In the simulation only literal addresses.

@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::connections::ConnectionCounts;
+use super::descriptor_share::DescriptorShare;
 use crate::io::{Accepted, Listener, Reactor};
 use crate::metrics::Counter;
 use crate::shard::{Incoming, Shard};
@@ -37,6 +38,8 @@ pub(super) struct Acceptor {
     pub(super) shard: Shard,
     pub(super) counts: ConnectionCounts,
     pub(super) ip_limits: Rc<IpLimits>,
+    /// What the listeners have in common.
+    pub(super) descriptors: Rc<DescriptorShare>,
     /// What is not said again until it has ended.
     pub(super) told: Told,
 }
@@ -45,6 +48,7 @@ pub(super) struct Acceptor {
 #[derive(Default)]
 pub(super) struct Told {
     is_full: Cell<bool>,
+    lacks_descriptors: Cell<bool>,
     cannot_accept: Cell<bool>,
     ip_refused: Cell<Option<IpAddr>>,
 }
@@ -55,6 +59,7 @@ impl Acceptor {
     pub(super) async fn run(self: Rc<Self>) {
         loop {
             self.place_free().await;
+            self.descriptor_free().await;
             match self.listener.accept().await {
                 Ok(accepted) => {
                     if self.told.cannot_accept.replace(false) {
@@ -101,6 +106,19 @@ impl Acceptor {
             self.reactor.sleep(PLACE_POLL_INTERVAL).await;
         }
         self.told.is_full.set(false);
+    }
+
+    async fn descriptor_free(&self) {
+        while !self.descriptors.take(&self.reactor) {
+            if !self.told.lacks_descriptors.replace(true) {
+                tracing::warn!(
+                    "descriptors run out: new connections wait until there are more than the log \
+                     needs; raise RLIMIT_NOFILE or lower max.connections"
+                );
+            }
+            self.reactor.sleep(ACCEPT_ERROR_PAUSE).await;
+        }
+        self.told.lacks_descriptors.set(false);
     }
 
     /// As it is set now: it may change while the broker runs.

@@ -40,6 +40,9 @@ pub(super) const REQUEST_ARRIVAL_TIME_MAX: Duration = Duration::from_secs(30);
 /// Bytes a second.
 const REQUEST_RATE_MIN: u32 = 1 << 20;
 
+/// A request of which nothing came for this time goes, while others wait for the memory it holds.
+const STALLED_TIME_MAX: Duration = Duration::from_secs(2);
+
 /// What the reaper looks at, and how it ends a connection.
 pub(super) struct ConnectionState {
     pub(super) peer: SocketAddr,
@@ -50,6 +53,8 @@ pub(super) struct ConnectionState {
     /// When the request that has begun to arrive must be there; `None` between requests, and while
     /// one waits for memory.
     arrival_deadline: Cell<Option<Monotonic>>,
+    /// When something came of the request that holds memory; `None` when none does.
+    went_on: Cell<Option<Monotonic>>,
     /// A request is arriving, or waits for memory.
     is_receiving: Cell<bool>,
     queue: RefCell<VecDeque<Queued>>,
@@ -70,6 +75,8 @@ pub(super) struct ConnectionState {
 pub(super) enum Overdue {
     /// A request began to arrive and did not go on.
     HalfRequest,
+    /// The same, earlier: others wait for its memory.
+    Stalled,
     /// The client does not read its answers.
     Unread,
     /// Nobody waits for anything.
@@ -83,11 +90,21 @@ struct Queued {
 }
 
 impl ConnectionState {
-    /// Why the connection should be closed now, if it should.
-    pub(super) fn overdue(&self, now: Monotonic, idle_max: Option<Duration>) -> Option<Overdue> {
+    /// Why the connection should be closed now, if it should. `others_wait`: for memory.
+    pub(super) fn overdue(
+        &self,
+        now: Monotonic,
+        idle_max: Option<Duration>,
+        others_wait: bool,
+    ) -> Option<Overdue> {
         let is_late = self.arrival_deadline.get().is_some_and(|at| now > at);
         if is_late {
             return Some(Overdue::HalfRequest);
+        }
+        let went_on = self.went_on.get();
+        let is_stalled = went_on.is_some_and(|at| now.since(at) > STALLED_TIME_MAX);
+        if others_wait && is_stalled {
+            return Some(Overdue::Stalled);
         }
         let idle_max = idle_max?;
         if self.is_sending.get() {
@@ -173,6 +190,7 @@ pub(super) async fn serve(node: Rc<Node>, stream: Stream, listener: usize) {
         closer,
         last_activity: Cell::new(node.reactor.now()),
         arrival_deadline: Cell::new(None),
+        went_on: Cell::new(None),
         is_receiving: Cell::new(false),
         queue: RefCell::new(VecDeque::new()),
         changed: Notify::new(),
@@ -231,7 +249,7 @@ async fn read_requests(
             reply,
             clock,
             ordering,
-        } = dispatch::dispatch(node, state.listener, frame, arrival)?;
+        } = dispatch::dispatch(node, state.listener, frame, arrival).await?;
         state.unanswered.set(state.unanswered.get() + 1);
         state.queue.borrow_mut().push_back(Queued {
             reply,
@@ -277,7 +295,11 @@ async fn read_request(
     };
     let admitted = node.reactor.now();
     state.expect_arrival(admitted, size);
-    let frame = frames.frame(reader, size).await.map_err(CloseReason::Io)?;
+    state.went_on.set(Some(admitted));
+    let went_on = || state.went_on.set(Some(node.reactor.now()));
+    let frame = frames.frame(reader, size, went_on).await;
+    let frame = frame.map_err(CloseReason::Io)?;
+    state.went_on.set(None);
     state.arrival_deadline.set(None);
     state.is_receiving.set(false);
     let complete = node.reactor.now();

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::connection::{ConnectionState, Overdue};
+use super::request_memory::RequestMemory;
 use crate::io::{Notify, Reactor};
 use crate::metrics::{Counter, ShardMetrics};
 
@@ -150,20 +151,23 @@ impl Connections {
     }
 
     /// Closes connections that have been idle for too long, stopped in the middle of a request or
-    /// do not read their answers; the longest quiet first.
+    /// do not read their answers; the longest quiet first. Who stopped in the middle is given less
+    /// time while others wait for `request_memory`.
     pub(super) async fn reap(
         &self,
         reactor: &Reactor,
         metrics: &ShardMetrics,
+        request_memory: &RequestMemory,
         idle_max: Option<Duration>,
     ) {
         while !self.inner.draining.get() {
             reactor.sleep(REAP_INTERVAL).await;
             let now = reactor.now();
+            let others_wait = request_memory.waiter_count() > 0;
             let mut overdue: Vec<_> = {
                 let open = self.inner.open.borrow();
                 let overdue = open.values().filter_map(|state| {
-                    let why = state.overdue(now, idle_max)?;
+                    let why = state.overdue(now, idle_max, others_wait)?;
                     Some((state.quiet_time(now), why, Rc::clone(state)))
                 });
                 overdue.collect()
@@ -179,6 +183,10 @@ impl Connections {
                     Overdue::HalfRequest => tracing::warn!(
                         %peer,
                         "connection closed: a request began to arrive and did not go on"
+                    ),
+                    Overdue::Stalled => tracing::warn!(
+                        %peer,
+                        "connection closed: a request did not go on, and others wait for its memory"
                     ),
                     Overdue::Unread => {
                         tracing::warn!(%peer, "connection closed: its answers are not read");

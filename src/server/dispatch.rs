@@ -108,7 +108,7 @@ pub(super) struct Dispatched {
 }
 
 /// Parses the header, finds the handler and starts it.
-pub(super) fn dispatch(
+pub(super) async fn dispatch(
     node: &Rc<Node>,
     listener: usize,
     frame: Bytes,
@@ -130,7 +130,7 @@ pub(super) fn dispatch(
                 listener,
             };
             Ok(Dispatched {
-                reply: handlers::handle(call, body)?,
+                reply: handlers::handle(call, body).await?,
                 clock,
                 ordering,
             })

@@ -49,11 +49,13 @@ impl FrameBuffer {
         }
     }
 
-    /// The frame of `size` bytes behind the prefix that [`FrameBuffer::prefix`] returned.
+    /// The frame of `size` bytes behind the prefix that [`FrameBuffer::prefix`] returned. Calls
+    /// `went_on` whenever some of it has come.
     pub(super) async fn frame(
         &mut self,
         reader: &mut Reader,
         size: usize,
+        went_on: impl Fn(),
     ) -> std::io::Result<Bytes> {
         let _prefix = self.buffer.split_to(FRAME_PREFIX_SIZE);
         let missing = size.saturating_sub(self.buffer.len());
@@ -71,6 +73,7 @@ impl FrameBuffer {
             if reader.read(&mut self.buffer, read_max).await? == 0 {
                 return Err(std::io::ErrorKind::UnexpectedEof.into());
             }
+            went_on();
         }
         Ok(self.buffer.split_to(size).freeze())
     }

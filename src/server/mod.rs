@@ -10,12 +10,14 @@ mod answer;
 mod broker;
 mod connection;
 mod connections;
+mod descriptor_share;
 mod dispatch;
 mod frame_buffer;
 mod handlers;
 mod listeners;
 mod monitor;
 mod node;
+mod request_memory;
 mod shard_body;
 
 pub use broker::{Broker, BrokerInfo, StartError};

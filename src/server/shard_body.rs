@@ -12,9 +12,11 @@ use super::acceptor::{Acceptor, Told};
 use super::broker::BrokerInfo;
 use super::connection::serve;
 use super::connections::{ConnectionCounts, Connections};
+use super::descriptor_share::DescriptorShare;
 use super::listeners;
 use super::monitor::{self, Monitor, SnapshotRequests};
 use super::node::Node;
+use super::request_memory::RequestMemory;
 use crate::config::BrokerConfig;
 use crate::io::{Listener, Reactor, Semaphore, StopSignal};
 use crate::log::{BrokenRule, Landmarks};
@@ -176,6 +178,7 @@ async fn start(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard) -> Result<St
         started,
     };
     let ip_limits = Rc::new(overrides);
+    let descriptors = Rc::new(DescriptorShare::default());
     let acceptors = bound.into_iter().enumerate().map(|(index, listener)| {
         Rc::new(Acceptor {
             reactor: reactor.clone(),
@@ -184,6 +187,7 @@ async fn start(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard) -> Result<St
             shard: shard.clone(),
             counts: plan.counts.clone(),
             ip_limits: Rc::clone(&ip_limits),
+            descriptors: Rc::clone(&descriptors),
             told: Told::default(),
         })
     });
@@ -203,17 +207,21 @@ fn serve_connections(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard, start:
         shard: shard.clone(),
         cluster_id: start.cluster_id,
         endpoints: start.endpoints,
-        request_memory: Semaphore::new(request_memory(&plan.config, reactor.shard_count())),
+        request_memory: request_memory(&plan.config, reactor.shard_count()),
         response_memory: Semaphore::new(plan.config.shard_response_memory_bytes),
+        unpacking: Semaphore::new(1),
         connections: Connections::new(),
     });
     let probed = Rc::clone(&node);
     shard.on_snapshot(Rc::new(move |metrics| {
         let memory = &probed.request_memory;
-        let used = |budget: &Semaphore| budget.capacity() - budget.available();
+        let answers = &probed.response_memory;
         for (gauge, value) in [
-            (Gauge::RequestMemoryBytes, used(memory)),
-            (Gauge::ResponseMemoryBytes, used(&probed.response_memory)),
+            (Gauge::RequestMemoryBytes, memory.used()),
+            (
+                Gauge::ResponseMemoryBytes,
+                answers.capacity() - answers.available(),
+            ),
             (Gauge::RequestMemoryLimitBytes, memory.capacity()),
             (Gauge::RequestMemoryWaiters, memory.waiter_count()),
         ] {
@@ -223,8 +231,11 @@ fn serve_connections(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard, start:
     let (reaped, idle_max) = (Rc::clone(&node), plan.config.connections_max_idle);
     let reaping = async move {
         let metrics = reaped.shard.metrics();
+        let memory = &reaped.request_memory;
         let connections = &reaped.connections;
-        connections.reap(&reaped.reactor, metrics, idle_max).await;
+        connections
+            .reap(&reaped.reactor, metrics, memory, idle_max)
+            .await;
     };
     reactor.spawn(reaping).detach();
     let counts = plan.counts.clone();
@@ -254,9 +265,10 @@ fn serve_connections(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard, start:
     }));
 }
 
-/// One shard's budget for requests, bytes.
-fn request_memory(config: &BrokerConfig, shard_count: usize) -> usize {
+/// One shard's budget for requests.
+fn request_memory(config: &BrokerConfig, shard_count: usize) -> RequestMemory {
     let own = config.shard_request_memory_bytes;
     let queued = config.queued_max_request_bytes;
-    queued.map_or(own, |all| own.min((all / shard_count).max(1)))
+    let capacity = queued.map_or(own, |all| own.min((all / shard_count).max(1)));
+    RequestMemory::new(capacity, config.socket_request_max_bytes)
 }

@@ -69,7 +69,10 @@ fn limits_that_let_nobody_in_and_names_without_an_address() {
 }
 
 /// Descriptors that a broker gets beyond those that it has.
-const SPARE_DESCRIPTORS: u64 = 10;
+const SPARE_DESCRIPTORS: u64 = 300;
+
+/// Segments that are rolled while connections have all that they may have.
+const ROLL_COUNT: usize = 8;
 
 #[test]
 fn descriptors_that_run_out_are_survived() {
@@ -79,15 +82,25 @@ fn descriptors_that_run_out_are_survived() {
     works(&mut bystander, "before");
     let limit = broker.descriptor_count() + SPARE_DESCRIPTORS;
     broker.limit_descriptors(limit);
-    let crowd: Vec<Wire> = (0..5 * SPARE_DESCRIPTORS)
+    let mut crowd: Vec<Wire> = (0..2 * SPARE_DESCRIPTORS)
         .map(|_| broker.connect())
         .collect();
-    let is_exhausted = || broker.descriptor_count() + 1 >= limit;
-    eventually("no descriptor is left", || is_exhausted().then_some(()));
-    for _ in 0..10 {
-        assert!(answers(&mut bystander), "who was there is served");
+    // The kernel has connected the last one; the broker does not accept it.
+    let waiting = crowd.last_mut().expect("there is a crowd");
+    let sent = waiting.send(0, &ApiVersionsRequest::default());
+    let segment = [("segment.bytes", "1048576")];
+    let topic = create(&mut bystander, "rolling", 4, &segment);
+    let records = batch(&[&"x".repeat(600_000)]);
+    for roll in 0..2 * ROLL_COUNT {
+        let partition = i32::try_from(roll % 4).unwrap();
+        // Fails the test if a file could not be opened.
+        produce(&mut bystander, &topic, partition, &records);
     }
+    works(&mut bystander, "meanwhile");
+    let waiting = crowd.last_mut().expect("there is a crowd");
+    assert!(!waiting.has_answer(), "connections have all descriptors");
     drop(crowd);
+    drop(sent);
     eventually("newcomers are served", || {
         answers(&mut broker.connect()).then_some(())
     });

@@ -170,7 +170,11 @@ fn every_field_at_its_extremes_harms_nobody() {
         count.parse().expect("HOSTILE_REQUESTS is a number")
     });
     let directory = directory();
-    let settings = ["auto.create.topics.enable=false"];
+    // The bystander is idle for as long as the attack takes.
+    let settings = [
+        "auto.create.topics.enable=false",
+        "connections.max.idle.ms=-1",
+    ];
     let mut broker = BrokerProcess::start(directory.path(), &settings);
     let mut bystander = broker.connect();
     let topic = create(&mut bystander, "subject", 1, &[]);

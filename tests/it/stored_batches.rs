@@ -184,6 +184,44 @@ fn the_size_limit_is_of_what_comes_and_of_what_is_stored() {
     assert_eq!(codecs(&stored(&mut wire, &packed)), [Codec::Gzip]);
 }
 
+/// Bytes that batches of this size unpack to.
+const MUCH_SIZE: usize = 24 << 20;
+
+/// More than a batch may unpack to.
+const TOO_MUCH_SIZE: usize = 130 << 20;
+
+#[test]
+fn little_that_unpacks_to_much_is_stored_and_to_too_much_is_refused() {
+    let broker = TestBroker::start(&["shards=1", "log.unflushed.bytes.max=16777216"]);
+    let mut wire = broker.connect();
+    let mut bystander = broker.connect();
+    let much = ["a".repeat(MUCH_SIZE)];
+    let too_much = ["b".repeat(TOO_MUCH_SIZE)];
+    for (name, from, to) in [
+        ("gzip", Codec::Gzip, Codec::Lz4),
+        ("snappy", Codec::Snappy, Codec::Zstd),
+        ("lz4", Codec::Lz4, Codec::Zstd),
+        ("zstd", Codec::Zstd, Codec::Lz4),
+    ] {
+        let target = if to == Codec::Lz4 { "lz4" } else { "zstd" };
+        let configs = [
+            ("compression.type", target),
+            ("max.message.bytes", "10000000"),
+        ];
+        let topic = create(&mut wire, name, 1, &configs);
+        produce(&mut wire, &topic, 0, &compressed(&["before"], from));
+        produce(&mut wire, &topic, 0, &compressed(&much, from));
+        let bomb = compressed(&too_much, from);
+        let refused = produce_in(&mut wire, PRODUCE_VERSION, ACKS_ALL, &topic, 0, &bomb);
+        assert_eq!(refused.error_code, code(InvalidRecord), "{name}");
+        produce(&mut bystander, &topic, 0, &compressed(&["after"], from));
+        let batches = stored(&mut wire, &topic);
+        assert_eq!(codecs(&batches), [to; 3], "{name}");
+        let found: Vec<usize> = fetched(&batches).iter().map(|it| it.value.len()).collect();
+        assert_eq!(found, [6, MUCH_SIZE, 5], "{name}");
+    }
+}
+
 #[test]
 fn every_version_reads_what_was_compressed_anew() {
     let broker = TestBroker::start(&[]);

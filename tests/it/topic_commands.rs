@@ -6,8 +6,8 @@ use ringlog::protocol::from_uuid;
 use serde_json::{Value, json};
 
 use crate::broker::TestBroker;
-use crate::records::batch;
-use crate::topics::{create, produce};
+use crate::records::{batch, now, sequenced};
+use crate::topics::{create, new_producer, produce};
 
 struct Ran {
     code: Option<i32>,
@@ -150,6 +150,41 @@ fn a_topic_that_does_not_exist_is_an_error_and_said_in_json() {
     assert_eq!(objects[0]["topic"], "a");
     let unknown = json!({ "topic": "x", "error": "UNKNOWN_TOPIC_OR_PARTITION (3)" });
     assert_eq!(objects[1], unknown);
+}
+
+#[test]
+fn producers_of_a_partition_are_described() {
+    let broker = TestBroker::start(&[]);
+    let mut wire = broker.connect();
+    let configs = [("message.timestamp.type", "LogAppendTime")];
+    let written = create(&mut wire, "t", 2, &configs);
+    let (id, epoch) = new_producer(&mut wire);
+    let records = sequenced((id, epoch), 0, &["a", "b"]);
+    produce(&mut wire, &written, 1, &records);
+    let command = ["describe-producers", "--topic", "t", "--partition"];
+    let describe = |more: &[&str]| topic(&broker, &[&command[..], more].concat());
+
+    let objects = describe(&["1", "--json"]).objects();
+
+    assert_eq!(objects.len(), 1);
+    let last = objects[0]["last_timestamp_ms"].as_i64().unwrap();
+    assert!((0..=now()).contains(&last));
+    let expected = json!({
+        "topic": "t", "partition": 1, "producer_id": id, "producer_epoch": epoch,
+        "last_sequence": 1, "last_timestamp_ms": last, "coordinator_epoch": null,
+        "current_txn_start_offset": null,
+    });
+    assert_eq!(objects[0], expected);
+    let text = describe(&["1"]).done();
+    let expected = format!(
+        "ProducerId: {id}\tProducerEpoch: {epoch}\tLatestCoordinatorEpoch: -1\t\
+         LastSequence: 1\tLastTimestamp: {last}\tCurrentTransactionStartOffset: None\n"
+    );
+    assert_eq!(text, expected);
+    assert_eq!(describe(&["0"]).done(), "");
+    describe(&["2"]).failed("partition 2");
+    let unknown = ["describe-producers", "--topic", "x", "--partition", "0"];
+    topic(&broker, &unknown).failed("UNKNOWN_TOPIC_OR_PARTITION");
 }
 
 #[test]

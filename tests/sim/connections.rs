@@ -154,6 +154,55 @@ fn a_large_request_may_take_as_long_as_its_size_asks_for() {
     });
 }
 
+/// The size prefix of a request of 16 MiB, and a little of it.
+async fn promise(reactor: &Reactor) -> Frames {
+    let mut frames = Frames::connect(reactor).await;
+    let mut promise = 16_777_216i32.to_be_bytes().to_vec();
+    promise.extend_from_slice(&[0; 100]);
+    frames.writer.send(&[Bytes::from(promise)]).await.unwrap();
+    frames
+}
+
+#[test]
+fn who_promises_a_large_request_and_does_not_send_it_stops_nobody() {
+    let sim = new_world();
+    let settings = [
+        "socket.request.max.bytes=16777216",
+        "shard.request.memory.bytes=33554432",
+        "connections.max.idle.ms=-1",
+    ];
+    start_broker(&sim, 1, &settings);
+    sim.run(MachineId::FIRST, |reactor| async move {
+        let closed = Closed::default();
+        let mut bystander = Frames::connect(&reactor).await;
+        answers(&mut bystander).await;
+        let started = reactor.now();
+        // The first one has the memory, the second waits for it.
+        watch(&reactor, &closed, "first", promise(&reactor).await);
+        watch(&reactor, &closed, "second", promise(&reactor).await);
+        reactor.sleep(Duration::from_millis(500)).await;
+        answers(&mut bystander).await;
+        let mut newcomer = Frames::connect(&reactor).await;
+        answers(&mut newcomer).await;
+        assert!(
+            reactor.now().since(started) < seconds(1),
+            "small requests waited"
+        );
+        reactor.sleep(seconds(2) + LATE_MAX).await;
+        let names = |closed: &Closed| closed.borrow().iter().map(|(name, _)| *name).collect();
+        let seen: Vec<&str> = names(&closed);
+        assert_eq!(seen, ["first"], "others wait for its memory");
+        // Nobody waits any more: the second has its time.
+        reactor.sleep(seconds(20)).await;
+        assert_eq!(closed.borrow().len(), 1);
+        watch(&reactor, &closed, "third", promise(&reactor).await);
+        reactor.sleep(LATE_MAX).await;
+        let seen: Vec<&str> = names(&closed);
+        assert_eq!(seen, ["first", "second"]);
+        answers(&mut bystander).await;
+    });
+}
+
 #[test]
 fn who_does_not_read_is_closed_like_who_is_idle() {
     let sim = new_world();

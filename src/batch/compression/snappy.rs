@@ -44,7 +44,8 @@ pub(super) struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    /// A block that declares more than `size_max` bytes is an error before anything is allocated.
+    /// A block that declares more than `size_max` bytes is an error before anything is allocated,
+    /// [`io::ErrorKind::FileTooLarge`].
     pub(super) fn new(payload: &'a [u8], block: &'a mut Vec<u8>, size_max: usize) -> Blocks<'a> {
         let is_xerial = payload.len() >= XERIAL_HEADER_SIZE && payload.starts_with(XERIAL_MAGIC);
         Blocks {
@@ -73,8 +74,11 @@ impl<'a> Blocks<'a> {
             std::mem::take(&mut self.rest)
         };
         let size = snap::raw::decompress_len(compressed)?;
-        if size > self.size_max || size > compressed.len().saturating_mul(RATIO_MAX) {
+        if size > compressed.len().saturating_mul(RATIO_MAX) {
             return Err(invalid());
+        }
+        if size > self.size_max {
+            return Err(io::ErrorKind::FileTooLarge.into());
         }
         if self.block.len() < size {
             self.block.resize(size, 0);

@@ -12,7 +12,7 @@ use super::executor::{Executor, TaskFuture, TaskOwner};
 use super::random::Random;
 use super::world::SharedWorld;
 use super::{MachineId, ProcessId};
-use crate::io::Semaphore;
+use crate::io::{Descriptors, Semaphore};
 use crate::types::{Monotonic, ShardId, Timestamp};
 
 /// The simulated side of a [`Reactor`](crate::io::Reactor).
@@ -140,6 +140,15 @@ impl Handle {
             is_body,
         };
         self.inner.executor.spawn(owner, future);
+    }
+
+    pub(in crate::io) async fn beside<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.sleep(Duration::ZERO).await;
+        work()
+    }
+
+    pub(in crate::io) fn descriptors(&self) -> Option<Descriptors> {
+        None
     }
 
     pub(in crate::io) fn background_budget(&self) -> Semaphore {

@@ -163,6 +163,14 @@ impl Handle {
         glommio::executor().spawn_blocking(call).await
     }
 
+    pub(in crate::io) async fn beside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> T {
+        let _in_flight = self.in_flight();
+        glommio::executor().spawn_blocking(work).await
+    }
+
     /// Holds the end of the executor back while it lives.
     pub(super) fn in_flight(&self) -> InFlight {
         InFlight::new(&self.inner.in_flight)

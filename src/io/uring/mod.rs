@@ -8,6 +8,7 @@
 //! | `memory` | aligned, zeroed memory for one write |
 //! | `file`, `primer` | files opened for direct IO |
 //! | `directory`, `facts` | names, small files, locks, what the disk says of itself |
+//! | `descriptors` | how many there are |
 //! | `listener`, `stream` | connections |
 //! | `mesh` | messages between shards |
 //!
@@ -35,6 +36,7 @@
     reason = "what the rest of the crate calls instead"
 )]
 
+mod descriptors;
 mod directory;
 mod errors;
 mod facts;

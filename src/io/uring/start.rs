@@ -11,6 +11,7 @@ use glommio::{CpuSet, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacem
 
 use super::errors::os_error;
 use super::handle::Handle;
+use super::memory::bound_kept_memory;
 use super::preflight::allowed_cpus;
 use crate::io::reactor::Side;
 use crate::io::{Reactor, ReactorOptions};
@@ -74,6 +75,7 @@ where
     Fut: Future<Output = T> + 'static,
     T: Send + 'static,
 {
+    bound_kept_memory();
     let epoch = Instant::now();
     let (made_sender, made) = mpsc::channel();
     let (outcome_sender, outcomes) = mpsc::channel();

@@ -9,6 +9,10 @@
 //! too. Of records that are at fault each is named in the answer (KIP-467), the first
 //! [`RECORD_ERRORS_MAX`] of them.
 //!
+//! A batch that unpacks to more than [`UNPACKED_HERE_SIZE_MAX`] is validated beside the shard's
+//! loop, one at a time a shard, and a request with many batches lets others have their turn: nobody
+//! waits for the bombs of somebody else.
+//!
 //! Left out: transactions (a transactional batch is refused with
 //! TRANSACTIONAL_ID_AUTHORIZATION_FAILED, as Kafka refuses one without a transactional id).
 
@@ -17,8 +21,8 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::batch::{
-    BatchError, Codec, Compression, DECOMPRESSED_SIZE_MAX, ProduceLimits, faulty_records,
-    validate_produce,
+    BatchError, Codec, Compression, DECOMPRESSED_SIZE_MAX, Decompressor, ProduceLimits,
+    ValidatedBatch, faulty_records, validate_produce,
 };
 use crate::config::{StoredCompression, TopicConfig};
 use crate::metrics::Stage;
@@ -37,6 +41,12 @@ use crate::types::{ErrorCode, TopicIdPartition};
 /// From this version on topics are named by id.
 const TOPIC_ID_VERSION_MIN: i16 = 13;
 
+/// Bytes of records that are unpacked on the connection's core: some milliseconds.
+const UNPACKED_HERE_SIZE_MAX: usize = 4 << 20;
+
+/// How long the batches of a request are validated without a pause.
+const VALIDATION_TIME_MAX: Duration = Duration::from_millis(2);
+
 /// Records of a batch that an answer names.
 const RECORD_ERRORS_MAX: usize = 1000;
 
@@ -51,16 +61,20 @@ enum Slot {
     Sent,
 }
 
-pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
+/// Ends when the batches are on their way to the owners of their partitions: until then the
+/// connection's next request is not looked at.
+pub(super) async fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
     let mut request: ProduceRequest = call.decode(body)?;
     let mut items = Vec::new();
     let mut slots = Vec::new();
+    let reactor = &call.node.reactor;
+    let mut began = reactor.now();
     for topic in &mut request.topic_data {
         let by_id = call.header.api_version >= TOPIC_ID_VERSION_MIN;
         let view = find_topic(&call, topic, by_id);
         for partition in &mut topic.partition_data {
             let checked = match &view {
-                Ok(view) => check(&call, view, partition, request.acks),
+                Ok(view) => check(&call, view, partition, request.acks).await,
                 Err(error) => Err(Refusal::of_request(*error)),
             };
             slots.push(match checked {
@@ -70,6 +84,10 @@ pub(super) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason
                 }
                 Err(refusal) => Slot::Refused(refusal),
             });
+            if reactor.now().since(began) > VALIDATION_TIME_MAX {
+                reactor.yield_now().await;
+                began = reactor.now();
+            }
         }
     }
     let timeout = Duration::from_millis(u64::try_from(request.timeout_ms).unwrap_or(0));
@@ -105,7 +123,7 @@ fn find_topic(call: &Call, topic: &TopicProduceData, by_id: bool) -> Result<Topi
     }
 }
 
-fn check(
+async fn check(
     call: &Call,
     view: &TopicView,
     partition: &mut PartitionProduceData,
@@ -123,14 +141,11 @@ fn check(
         partition: partition.index,
     };
     let limits = limits(call, &view.config);
-    let batch = call
-        .node
-        .shard
-        .with_decompressor(|decompressor| validate_produce(&records, &limits, decompressor))
-        .map_err(|error| Refusal {
-            leader_of: error.is_of_leader().then_some(partition),
-            ..refuse(call, &records, &limits, &error)
-        })?;
+    let batch = validated(call, records, limits).await;
+    let batch = batch.map_err(|faults| Refusal {
+        leader_of: faults.0.is_of_leader().then_some(partition),
+        ..refuse(faults)
+    })?;
     if batch.header().is_transactional() {
         let error = ErrorCode::TransactionalIdAuthorizationFailed;
         let message = Some("transactions are not built".to_owned());
@@ -184,18 +199,60 @@ async fn add_log_start_offsets(call: &Call, slots: &mut [Slot]) -> Result<(), Cl
     Ok(())
 }
 
+/// Why a batch is not stored, and the records that are at fault.
+type Faults = (BatchError, Vec<BatchError>);
+
+/// The batch, validated here, or beside the shard's loop where that takes long: much is unpacked,
+/// or every record at fault is looked for.
+async fn validated(
+    call: &Call,
+    records: Bytes,
+    limits: ProduceLimits,
+) -> Result<ValidatedBatch, Faults> {
+    let here = ProduceLimits {
+        decompressed_size_max: limits.decompressed_size_max.min(UNPACKED_HERE_SIZE_MAX),
+        ..limits
+    };
+    let shard = &call.node.shard;
+    let outcome =
+        shard.with_decompressor(|decompressor| validate_produce(&records, &here, decompressor));
+    match outcome {
+        Ok(batch) => return Ok(batch),
+        Err(
+            BatchError::DecompressedTooLarge(_)
+            | BatchError::MissingKey(_)
+            | BatchError::Timestamp { .. },
+        ) => {}
+        Err(error) => return Err((error, Vec::new())),
+    }
+    let _turn = call.node.unpacking.acquire(1).await;
+    let beside = call
+        .node
+        .reactor
+        .beside(move || validate(&records, &limits, &mut Decompressor::new()));
+    beside.await
+}
+
+fn validate(
+    records: &Bytes,
+    limits: &ProduceLimits,
+    decompressor: &mut Decompressor,
+) -> Result<ValidatedBatch, Faults> {
+    validate_produce(records, limits, decompressor).map_err(|error| {
+        let faults = faulty_records(&error, records, limits, decompressor, RECORD_ERRORS_MAX);
+        (error, faults)
+    })
+}
+
 /// As Kafka's `RecordValidationException`: an error of records names each of them, and one
 /// timestamp among them makes it INVALID_TIMESTAMP.
 #[cold]
-fn refuse(call: &Call, records: &Bytes, limits: &ProduceLimits, error: &BatchError) -> Refusal {
-    let faults = call.node.shard.with_decompressor(|decompressor| {
-        faulty_records(error, records, limits, decompressor, RECORD_ERRORS_MAX)
-    });
+fn refuse((error, faults): Faults) -> Refusal {
     let is_of_time = |fault: &BatchError| fault.error_code() == ErrorCode::InvalidTimestamp;
     let worst = faults
         .iter()
         .find(|fault| is_of_time(fault))
-        .unwrap_or(error);
+        .unwrap_or(&error);
     let record_errors = faults.iter().filter_map(|fault| {
         let message = StrBytes::from_string(fault.to_string());
         let named = BatchIndexAndErrorMessage::default()

@@ -16,10 +16,10 @@ use crate::server::answer::Answer;
 use crate::server::dispatch::{Call, CloseReason, ReplyFuture, ready};
 use crate::types::ErrorCode;
 
-/// Starts the handler of a request.
-pub(in crate::server) fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
+/// Starts the handler of a request. Ends when its messages to other shards are enqueued.
+pub(in crate::server) async fn handle(call: Call, body: Bytes) -> Result<ReplyFuture, CloseReason> {
     match call.header.api_key {
-        ApiKey::Produce => produce::handle(call, body),
+        ApiKey::Produce => produce::handle(call, body).await,
         ApiKey::Fetch => fetch::handle(call, body),
         ApiKey::ListOffsets => list_offsets::handle(call, body),
         ApiKey::Metadata => metadata::handle(call, body),

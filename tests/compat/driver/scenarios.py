@@ -19,6 +19,7 @@ MATRIX_COUNT = 120
 BULK_COUNT = 10_000
 BULK_PARTITION_COUNT = 4
 TOPICS_GONE_TIMEOUT_S = 30
+TOPICS_LISTED_TIMEOUT_S = 30
 # Kafka's error codes.
 OFFSET_OUT_OF_RANGE, UNKNOWN_TOPIC_OR_PARTITION, MESSAGE_TOO_LARGE = 1, 3, 10
 INVALID_TOPIC, TOPIC_ALREADY_EXISTS, INVALID_PARTITIONS, INVALID_CONFIG = 17, 36, 37, 40
@@ -216,13 +217,25 @@ def offsets(bed, client):
         compare(written[4:], got, client.see)
 
 
+def wait_until_listed(client, counts):
+    """Waits until the topics have so many partitions: Kafka acknowledges a change before its broker
+    knows of it."""
+    deadline = time.monotonic() + TOPICS_LISTED_TIMEOUT_S
+    while True:
+        listed = client.admin("list")
+        found = {name: listed.get(name) for name in counts}
+        if found == counts:
+            return
+        if time.monotonic() > deadline:
+            raise Mismatch(f"partitions listed: {found}, wanted {counts}")
+
+
 def administration(bed, client):
     """Topics come, are listed, are refused for Kafka's reasons, go, and come back empty."""
     one, three = bed.name("one"), bed.name("three")
     both = {one: 1, three: 3}
     check_equal(client.admin("create", topics=both), {one: 0, three: 0}, "create")
-    listed = client.admin("list")
-    check_equal({name: listed.get(name) for name in both}, both, "partitions listed")
+    wait_until_listed(client, both)
     again = client.admin("create", topics={one: 1, "not/legal": 1})
     check_equal(again, {one: TOPIC_ALREADY_EXISTS, "not/legal": INVALID_TOPIC}, "refusals")
     client.produce(one, plain(5, 1))
@@ -263,7 +276,7 @@ def more_partitions(bed, client):
     client.produce(topic, plain(2, 1))
     done = client.admin("add_partitions", topic=topic, count=3)
     check_equal(done, {"error": 0}, "adding partitions")
-    check_equal(client.admin("list").get(topic), 3, "partitions listed")
+    wait_until_listed(client, {topic: 3})
     for partition in range(3):
         wire.wait_until_led(bed.address, topic, partition)
     written = [replace(record, partition=2) for record in plain(5, 1)]
@@ -350,7 +363,7 @@ def java_tools(bed, java):
     command = ("TopicCommand", *java.at(), "--topic", made)
     check_equal(java.tool(*command, "--create", "--partitions", 3).strip(),
                 f"Created topic {made}.", "create")
-    check_equal(bed.confluent.admin("list").get(made), 3, "partitions")
+    wait_until_listed(bed.confluent, {made: 3})
     check(made in java.tool("TopicCommand", *java.at(), "--list").split(), "not listed")
     java.tool(*command, "--delete")
     deadline = time.monotonic() + TOPICS_GONE_TIMEOUT_S

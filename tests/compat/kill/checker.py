@@ -1,18 +1,9 @@
 """What must hold after the kills: nothing acknowledged missing, doubled, changed or reordered."""
 
-from dataclasses import dataclass
+from driver.reader import Stored
 
 # Enough to see what kind of fault it is.
 FINDINGS_SHOWN_MAX = 20
-
-
-@dataclass(frozen=True)
-class Stored:
-    """One record as it was read back."""
-
-    partition: int
-    offset: int
-    value: bytes
 
 
 def check(reports, stored, value_of):
