@@ -43,6 +43,12 @@ pub(crate) fn page(pages: SocketAddr) -> Exposition {
     Exposition::parse(&get(pages, "/metrics"))
 }
 
+/// An address for the pages of a broker that is a process: free a moment ago.
+pub(crate) fn free_address() -> SocketAddr {
+    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+    probe.local_addr().unwrap()
+}
+
 /// Connections that were refused.
 pub(crate) fn refused(pages: SocketAddr) -> f64 {
     page(pages).sum("ringlog_connections_refused_total", &[])
