@@ -70,7 +70,8 @@ class Load:
         while not condition():
             for process in (*self.producers, *self.readers):
                 if process.poll() is not None:
-                    raise Failed(f"a client ended with {process.returncode}")
+                    name = Path(process.args[1]).name
+                    raise Failed(f"{name} ended with {process.returncode}")
             if time.monotonic() > deadline:
                 raise Failed(f"in {seconds} s not: {what}")
             time.sleep(POLL_S)
