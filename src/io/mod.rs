@@ -35,7 +35,7 @@ pub use disk::{
 pub use mesh::{Mesh, MeshBuilder};
 pub use net::{Accepted, Closer, Listener, Reader, SentBytes, SocketBuffers, Stream, Writer};
 pub use options::{Descriptors, Mailbox, ReactorOptions, StopSignal};
-pub use reactor::Reactor;
+pub use reactor::{Reactor, ReactorLoad};
 pub use sync::{
     Acquire, Notified, Notify, OneshotReceiver, OneshotSender, Permit, Semaphore, oneshot,
 };

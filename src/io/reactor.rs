@@ -28,6 +28,17 @@ pub(in crate::io) enum Side {
     Sim(sim::Handle),
 }
 
+/// What a shard's reactor has under way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReactorLoad {
+    /// Tasks that have not ended.
+    pub tasks: usize,
+    /// Operations on files, and calls on threads, that have not ended.
+    pub operations: usize,
+    /// Timers that are set.
+    pub timers: usize,
+}
+
 macro_rules! on_side {
     ($reactor:expr, $handle:ident => $call:expr) => {
         match &$reactor.side {
@@ -56,6 +67,14 @@ impl Reactor {
     /// Milliseconds since the Unix epoch. May jump either way.
     pub fn wall_clock(&self) -> Timestamp {
         on_side!(self, handle => handle.wall_clock())
+    }
+
+    /// What is under way; `None` in a simulation, which does not count it.
+    pub fn load(&self) -> Option<ReactorLoad> {
+        match &self.side {
+            Side::Uring(handle) => Some(handle.load()),
+            Side::Sim(_) => None,
+        }
     }
 
     /// 64 random bits: from the system, or from the simulation's seed.

@@ -14,7 +14,8 @@ use super::segment::{LOCK_WAIT_MAX, Segment};
 use super::spare_buffers::SpareBuffers;
 use super::writer::{self, WRITE_SIZE_MAX};
 use super::{
-    BrokenRule, DirectoryFault, Landmark, Landmarks, Log, LogError, TailBudget, checkpoint,
+    BrokenRule, DirectoryFault, DirectoryState, Landmark, Landmarks, Log, LogError, TailBudget,
+    checkpoint,
 };
 use crate::io::{
     BufferFiller, DeviceFlush, Disk, DiskFacts, FileSystem, Notify, OpenOptions, Permit, Reactor,
@@ -133,8 +134,8 @@ struct DirectoryInner {
     opened: RefCell<VecDeque<Weak<Segment>>>,
     /// What is read ahead of sequential readers, oldest first.
     read_ahead: RefCell<VecDeque<Weak<AheadData>>>,
-    /// What [`DirectoryOptions::fault`] says has been acted on.
-    is_failed: Cell<bool>,
+    /// What of [`DirectoryOptions::fault`] has been acted on.
+    noticed: Cell<DirectoryState>,
     /// [`FLUSH_FAILED_PREFIX`] was left, or is being left.
     is_noted: Cell<bool>,
     noting: RefCell<Option<Task<()>>>,
@@ -187,7 +188,7 @@ impl LogDirectory {
                 index_bytes: Cell::new(0),
                 opened: RefCell::default(),
                 read_ahead: RefCell::default(),
-                is_failed: Cell::new(false),
+                noticed: Cell::default(),
                 is_noted: Cell::new(false),
                 noting: RefCell::default(),
                 is_stopped: Cell::new(false),
@@ -227,6 +228,16 @@ impl LogDirectory {
 
     pub fn has_failed(&self) -> bool {
         self.inner.options.fault.has_failed()
+    }
+
+    /// Whether it had no room for a write, and has failed in no other way.
+    pub fn is_full(&self) -> bool {
+        self.inner.options.fault.state() == DirectoryState::Full
+    }
+
+    /// Whether nothing in it can be relied on any more.
+    pub fn is_lost(&self) -> bool {
+        self.inner.options.fault.state() == DirectoryState::Lost
     }
 
     /// The open logs.
@@ -376,11 +387,21 @@ impl LogDirectory {
             // Told already, or of one log alone.
             _ => return,
         };
-        self.inner.options.fault.report(error);
-        tracing::error!(
-            path = %path.display(), error = %cause,
-            "a write or flush failed; this log directory stays offline until the broker restarts"
-        );
+        // Many writes may fail together: one line for all of them.
+        if self.inner.options.fault.report(error) {
+            let (path, is_full) = (path.display(), error.is_no_space());
+            let outcome = match is_full {
+                true => {
+                    "no room: this log directory takes no records until there is some and the \
+                         broker is started again; what it holds is read on"
+                }
+                false => {
+                    "a write or flush failed; this log directory stays offline until the \
+                          broker restarts"
+                }
+            };
+            tracing::error!(%path, error = %cause, "{outcome}");
+        }
         self.notice_failure();
         (self.inner.options.on_failure)();
     }
@@ -398,7 +419,8 @@ impl LogDirectory {
         if self.inner.options.fault.has_flush_failed() {
             self.note_failed_flush();
         }
-        if !self.has_failed() || self.inner.is_failed.replace(true) {
+        let state = self.inner.options.fault.state();
+        if state <= self.inner.noticed.replace(state) {
             return;
         }
         self.end_tasks();

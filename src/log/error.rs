@@ -1,5 +1,6 @@
 //! What can go wrong with a log.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -37,8 +38,18 @@ pub enum LogError {
     )]
     NotTrusted { marker: PathBuf },
     /// A write or flush failed: final for the whole log directory.
-    #[error("log directory {} failed and stays offline: {error}", path.display())]
+    #[error("log directory failed and stays offline: {}: {error}", path.display())]
     Failed {
+        path: PathBuf,
+        error: Rc<std::io::Error>,
+    },
+    /// There was no room for a write: final for all writes to the log directory.
+    #[error(
+        "log directory is full and takes no records until there is room and the broker is started \
+         again: {}: {error}",
+        path.display()
+    )]
+    Full {
         path: PathBuf,
         error: Rc<std::io::Error>,
     },
@@ -85,6 +96,19 @@ impl LogError {
         }
     }
 
+    /// Whether there was no room for a write. Not of a flush: what it was to make durable may be
+    /// lost, whatever the reason.
+    pub fn is_no_space(&self) -> bool {
+        match self {
+            LogError::Full { .. } => true,
+            LogError::Io { error, .. } => matches!(
+                error.kind(),
+                ErrorKind::StorageFull | ErrorKind::QuotaExceeded
+            ),
+            _ => false,
+        }
+    }
+
     /// What a client is told.
     pub fn error_code(&self) -> ErrorCode {
         match self {
@@ -93,6 +117,7 @@ impl LogError {
             | LogError::Flush { .. }
             | LogError::NotTrusted { .. }
             | LogError::Failed { .. }
+            | LogError::Full { .. }
             | LogError::Corrupt { .. } => ErrorCode::KafkaStorageError,
             LogError::Closed => ErrorCode::NotLeaderOrFollower,
         }

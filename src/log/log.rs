@@ -210,6 +210,14 @@ impl LogInner {
         self.directory.failure().map_or(Ok(()), Err)
     }
 
+    /// An error when the log cannot be read: one whose directory is only full can.
+    pub(super) fn check_readable(&self) -> Result<(), LogError> {
+        match self.check_open() {
+            Err(LogError::Full { .. }) => Ok(()),
+            open => open,
+        }
+    }
+
     /// Waits until `condition` holds of the log; an error when it never will.
     pub(super) async fn wait_until(
         &self,
@@ -265,6 +273,11 @@ impl Log {
     /// Whether its directory has failed.
     pub fn has_failed(&self) -> bool {
         self.inner.directory.has_failed()
+    }
+
+    /// Whether nothing in its directory can be relied on any more. One that is only full is read on.
+    pub fn is_lost(&self) -> bool {
+        self.inner.directory.is_lost()
     }
 
     /// What the partition's state machine reads and changes. Not across an await.

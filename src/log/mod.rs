@@ -69,7 +69,7 @@ pub use checkpoint::CHECKPOINT_FILE;
 pub use config::LogConfig;
 pub use directory::{CheckpointEntry, DirectoryOptions, FLUSH_FAILED_PREFIX, LogDirectory};
 pub use error::LogError;
-pub use fault::DirectoryFault;
+pub use fault::{DirectoryFault, DirectoryState};
 pub use judgement::Judgement;
 pub use landmark::{Landmark, Landmarks};
 pub use log::{Log, OpenLog, RecoveryReport};

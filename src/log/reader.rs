@@ -56,7 +56,7 @@ pub(super) fn read(
     request: &ReadRequest,
     taken_size_max: usize,
 ) -> Result<ReadOutcome, LogError> {
-    log.check_open()?;
+    log.check_readable()?;
     let (log_start_offset, log_end_offset) = {
         let state = log.state.borrow();
         (state.log_start_offset, state.log_end_offset)
@@ -308,7 +308,7 @@ async fn open(log: &LogInner, segment: &Rc<Segment>) -> Result<File, LogError> {
         return Ok(file);
     }
     let _names = log.names.acquire(1).await;
-    log.check_open()?;
+    log.check_readable()?;
     if let Some(file) = segment.open_file() {
         return Ok(file);
     }
@@ -344,7 +344,7 @@ pub(super) async fn load_index(
         return Ok(index);
     }
     let _names = log.names.acquire(1).await;
-    log.check_open()?;
+    log.check_readable()?;
     let path = segment_path(&log.path, segment.base_offset, extension::INDEX);
     check_in_use(segment, &path)?;
     let disk = log.directory.disk();

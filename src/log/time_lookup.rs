@@ -25,7 +25,7 @@ pub(super) async fn offset_for_timestamp(
     timestamp: Timestamp,
     end_bound: Offset,
 ) -> Result<Option<TimestampOffset>, LogError> {
-    log.check_open()?;
+    log.check_readable()?;
     for segment in segments(log) {
         match first_in_segment(log, &segment, timestamp, end_bound).await {
             Ok(None) => {}
@@ -60,7 +60,7 @@ async fn first_in_segment(
 
 /// See [`Log::max_timestamp`](super::Log::max_timestamp).
 pub(super) async fn max_timestamp(log: &Rc<LogInner>) -> Result<Option<TimestampOffset>, LogError> {
-    log.check_open()?;
+    log.check_readable()?;
     let log_start_offset = log.state.borrow().log_start_offset;
     let mut latest = (NO_TIMESTAMP, -1);
     let mut latest_of_first = None;

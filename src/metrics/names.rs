@@ -96,6 +96,10 @@ metrics! {
         FetchSessionPartitions, "fetch_session_partitions", Count, "Partitions of those sessions.";
         CommitDepth, "commit_depth", Count, "Commits and tail reads in flight at the disk.";
         BackgroundDepthBytes, "background_depth_bytes", Bytes, "Background bytes at the disk.";
+        ReactorTasks, "reactor_tasks", Count, "Tasks that have not ended.";
+        ReactorOperations, "reactor_operations", Count,
+            "Operations on files, and calls on threads, that have not ended.";
+        ReactorTimers, "reactor_timers", Count, "Timers that are set.";
         BackgroundWaiting, "background_waiting", Count, "Background work that waits for the disk.";
     }
 }

@@ -86,6 +86,8 @@ pub enum Event {
     PolicyChanged(LeaderPolicy),
     /// A write or flush failed: final for this log (durability rule 10).
     LogFailed,
+    /// There was no room for a write: the log takes no more records and is read on.
+    LogFull,
     /// Another node leads, or nobody does.
     Resign,
     /// The topic was deleted.

@@ -25,14 +25,24 @@ pub enum Isolation {
 enum Role {
     Leading,
     NotLeading,
+    /// Reads only, up to the high watermark that was reached.
+    Full,
     Failed,
     Deleted,
 }
 
 impl Role {
-    fn check(self) -> Result<(), ErrorCode> {
+    fn check_read(self) -> Result<(), ErrorCode> {
+        match self {
+            Role::Full => Ok(()),
+            role => role.check_append(),
+        }
+    }
+
+    fn check_append(self) -> Result<(), ErrorCode> {
         match self {
             Role::Leading => Ok(()),
+            Role::Full => Err(ErrorCode::KafkaStorageError),
             Role::NotLeading => Err(ErrorCode::NotLeaderOrFollower),
             Role::Failed => Err(ErrorCode::KafkaStorageError),
             Role::Deleted => Err(ErrorCode::UnknownTopicOrPartition),
@@ -126,6 +136,7 @@ impl Leader {
                 self.advance_high_watermark(log, effects);
             }
             Event::LogFailed => self.leave(Role::Failed, effects),
+            Event::LogFull => self.leave(Role::Full, effects),
             Event::Resign => self.leave(Role::NotLeading, effects),
             Event::Deleted => self.leave(Role::Deleted, effects),
         }
@@ -144,11 +155,11 @@ impl Leader {
         self.high_watermark
     }
 
-    /// Whether a request may be served that was sent to the leader of `current_leader_epoch` (-1:
+    /// Whether a request that reads may be served that was sent to the leader of `current_leader_epoch` (-1:
     /// the client does not say): `FENCED_LEADER_EPOCH`, `UNKNOWN_LEADER_EPOCH`, or what the
     /// partition answers while it does not lead.
     pub fn check_serving(&self, current_leader_epoch: LeaderEpoch) -> Result<(), ErrorCode> {
-        self.role.check()?;
+        self.role.check_read()?;
         match current_leader_epoch {
             -1 => Ok(()),
             epoch if epoch < self.leader_epoch => Err(ErrorCode::FencedLeaderEpoch),
@@ -226,7 +237,7 @@ impl Leader {
         effects: &mut Vec<Effect>,
     ) -> Result<(Waiter, Offset), ProduceOutcome> {
         let failed = |error| ProduceOutcome::failed(error, None);
-        self.role.check().map_err(failed)?;
+        self.role.check_append().map_err(failed)?;
         // Whoever is refused by a leader learns where its log starts, as from Kafka.
         let log_start_offset = log.log_start_offset;
         let refused = |outcome| ProduceOutcome {
@@ -382,10 +393,12 @@ impl Leader {
         // A failed log stays failed and a deleted one deleted, whatever comes after.
         self.role = match (self.role, role) {
             (Role::Deleted, _) => Role::Deleted,
-            (Role::Failed, Role::NotLeading) => Role::Failed,
+            (Role::Failed | Role::Full, Role::NotLeading) => Role::Failed,
+            // Only who leads is read on.
+            (Role::Failed | Role::NotLeading, Role::Full) => Role::Failed,
             (_, role) => role,
         };
-        let Err(error) = self.role.check() else {
+        let Err(error) = self.role.check_append() else {
             unreachable!("to leave is not to lead");
         };
         for queue in [&mut self.waiting_for_write, &mut self.waiting_for_commit] {

@@ -339,6 +339,30 @@ fn whoever_waits_is_told_when_the_leader_stops() {
 }
 
 #[test]
+fn a_full_log_takes_nothing_and_is_read_up_to_what_was_acknowledged() {
+    let mut driven = Driven::new(AckClass::KillSafe);
+    driven.produce(batch(1), Acks::All);
+    driven.step(written(1, 1));
+    driven.produce(batch(1), Acks::All);
+    let error = ErrorCode::KafkaStorageError;
+    assert_eq!(driven.completed(Event::LogFull), [(2, error, -1)]);
+    // What completes beside the write that failed is not shown.
+    assert_eq!(driven.step(written(2, 2)), []);
+    let refused = driven.produce(batch(1), Acks::Leader);
+    assert_eq!(completed(&refused), [(3, error, -1)]);
+    assert_eq!(driven.leader.check_serving(-1), Ok(()));
+    assert_eq!(driven.leader.read_bound(Isolation::ReadUncommitted), 1);
+    // It never takes records again, and a failure of another kind ends reading, too.
+    driven.step(leads(9));
+    let refused = driven.produce(batch(1), Acks::Leader);
+    assert_eq!(completed(&refused), [(4, error, -1)]);
+    driven.step(Event::LogFailed);
+    assert_eq!(driven.leader.check_serving(-1), Err(error));
+    driven.step(Event::LogFull);
+    assert_eq!(driven.leader.check_serving(-1), Err(error));
+}
+
+#[test]
 fn a_failed_log_acknowledges_nothing_any_more_and_never_leads_again() {
     let mut driven = Driven::new(AckClass::KillSafe);
     driven.produce(batch(1), Acks::All);

@@ -77,7 +77,8 @@ impl ControllerDriver {
         self.log.end_offset()
     }
 
-    /// Serves requests until the broker stops or the metadata log fails.
+    /// Serves requests until the broker stops or the metadata log fails. While its disk is full,
+    /// what changes nothing is served, and the broker goes on for those who read.
     pub(super) async fn run(mut self) {
         let queue = ControllerQueue::default();
         *self.core.controller.borrow_mut() = Some(queue.clone());
@@ -88,8 +89,10 @@ impl ControllerDriver {
                 Err(error) => {
                     self.core
                         .answer(to, Reply::Controller(Err(ErrorCode::KafkaStorageError)));
-                    self.core.fail(error);
-                    return;
+                    if !self.core.metadata_directory().is_full() {
+                        self.core.fail(error);
+                        return;
+                    }
                 }
             }
         }

@@ -6,9 +6,10 @@
 //! memory for all shards.
 //!
 //! # Non-obvious
-//! - With one directory a failure takes no partition away: it serves what can be read until it is
-//!   stopped. With several the partitions of a failed one are gone, as Kafka's are, and the broker
-//!   ends when the first, which has the metadata, or the last one fails.
+//! - With several directories the partitions of a failed one are gone, as Kafka's are. The broker ends
+//!   when the first, which has the metadata, fails; so it does with its only one.
+//! - One that is full takes nothing more, which is all: its partitions are read on, and while the
+//!   metadata's is full topics stay as they are.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -21,7 +22,9 @@ use super::message::Message;
 use super::replica::Replica;
 use super::startup::PreparedDirectory;
 use crate::controller::DirectorySpace;
-use crate::log::{DirectoryFault, DirectoryOptions, Landmark, LogDirectory, LogError};
+use crate::log::{
+    DirectoryFault, DirectoryOptions, DirectoryState, Landmark, LogDirectory, LogError,
+};
 use crate::metadata::PartitionImage;
 use crate::types::{DirectoryId, ShardId};
 
@@ -48,6 +51,11 @@ pub(super) struct DirectoryPlan {
 impl DirectoryPlan {
     fn is_online(&self) -> bool {
         self.refused.is_none() && !self.fault.has_failed()
+    }
+
+    /// Whether its partitions can be read.
+    fn can_be_read(&self) -> bool {
+        self.refused.is_none() && self.fault.state() != DirectoryState::Lost
     }
 
     fn offline_reason(&self) -> Option<String> {
@@ -236,18 +244,15 @@ impl Core {
         for (_, directory) in self.opened_directories() {
             directory.notice_failure();
         }
-        if !self.has_several_directories() {
-            return;
-        }
-        let lost: Vec<_> = {
-            let replicas = self.replicas.borrow();
-            let lost = replicas
-                .values()
-                .filter(|replica| replica.log().has_failed());
-            lost.cloned().collect()
-        };
-        for replica in lost {
-            self.take_offline(&replica);
+        if self.has_several_directories() {
+            let lost: Vec<_> = {
+                let replicas = self.replicas.borrow();
+                let lost = replicas.values().filter(|replica| replica.log().is_lost());
+                lost.cloned().collect()
+            };
+            for replica in lost {
+                self.take_offline(&replica);
+            }
         }
         if self.reactor.shard() == ShardId(0)
             && let Some(error) = self.end_of_directories()
@@ -266,11 +271,14 @@ impl Core {
         self.wake_watchers(&partition);
     }
 
-    /// Why the broker cannot go on with what is left of several directories.
+    /// Why the broker cannot go on with what is left of its directories.
     fn end_of_directories(&self) -> Option<ShardError> {
         let directories = self.directories.borrow();
         let metadata = directories.plans.get(METADATA_DIRECTORY)?;
         let reason = metadata.offline_reason()?;
+        if metadata.can_be_read() {
+            return None;
+        }
         Some(ShardError::Storage(format!(
             "{reason}; the broker ends, for it keeps the metadata there"
         )))
@@ -330,14 +338,14 @@ impl Shard {
     }
 
     /// Whether this node has a partition in a directory that is offline. With one directory never:
-    /// what is there can still be read.
+    /// the broker ends with it.
     pub fn has_lost(&self, partition: &PartitionImage) -> bool {
         let core = &self.core;
         let own = partition.directory_of(core.config.node_id);
         let directories = core.directories.borrow();
         let mut plans = directories.plans.iter();
         let plan = plans.find(|plan| plan.directory_id == Some(own));
-        core.has_several_directories() && plan.is_none_or(|plan| !plan.is_online())
+        core.has_several_directories() && plan.is_none_or(|plan| !plan.can_be_read())
     }
 }
 

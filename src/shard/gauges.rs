@@ -52,6 +52,11 @@ impl Core {
         ] {
             metrics.set(gauge_of, value);
         }
+        if let Some(load) = self.reactor.load() {
+            metrics.set(Gauge::ReactorTasks, gauge(load.tasks));
+            metrics.set(Gauge::ReactorOperations, gauge(load.operations));
+            metrics.set(Gauge::ReactorTimers, gauge(load.timers));
+        }
         if let Some(probe) = &*self.probe.borrow() {
             probe(metrics);
         }

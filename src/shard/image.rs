@@ -196,7 +196,11 @@ impl Core {
                 self.offline.borrow_mut().insert(partition);
                 return Ok(());
             }
-            Err(error) if self.can_do_without(&directory) => {
+            // While it runs, a disk without room makes no end of a broker; a start needs some.
+            Err(error)
+                if self.can_do_without(&directory)
+                    || error.is_no_space() && self.server.borrow().is_some() =>
+            {
                 directory.fail(&error);
                 self.not_opened(partition, &name, &error);
                 return Ok(());
@@ -208,7 +212,7 @@ impl Core {
         self.replicas
             .borrow_mut()
             .insert(partition, Rc::clone(&replica));
-        if directory.has_failed() && self.has_several_directories() {
+        if directory.is_lost() && self.has_several_directories() {
             // It was told before this partition was there to hear it.
             self.take_offline(&replica);
         }

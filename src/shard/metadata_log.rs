@@ -84,6 +84,10 @@ impl MetadataLog {
         reactor: &Reactor,
         records: &[MetadataRecord],
     ) -> Result<(), ShardError> {
+        // Nothing is queued for a log that writes no more.
+        if let Some(error) = self.log.progress().failed {
+            return Err(ShardError::Storage(error.to_string()));
+        }
         let now = reactor.wall_clock();
         let mut builder = BatchBuilder::new(BatchOptions::default(), READ_SIZE / 64);
         for record in records {

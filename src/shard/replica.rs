@@ -9,7 +9,7 @@ use super::message::{DivergingEpoch, FetchItem, FetchOutcome, ProduceItem};
 use super::produce::ProduceCall;
 use crate::batch::{Producer, TimestampType, ValidatedBatch};
 use crate::config::TopicConfig;
-use crate::log::{AppendPlan, BatchToAppend, Log, LogProgress};
+use crate::log::{AppendPlan, BatchToAppend, Log, LogError, LogProgress};
 use crate::log_state::{LogState, ProducerBatch};
 use crate::metadata::PartitionImage;
 use crate::metrics::Counter;
@@ -121,13 +121,16 @@ impl Replica {
     /// Tells the machine how far the log has come.
     pub(super) fn log_progressed(&self, core: &Core) {
         let progress = self.log.progress();
-        if progress.failed.is_some() {
-            self.unwritten.borrow_mut().clear();
-            self.step(core, Event::LogFailed);
-        } else {
-            self.tell_written(core, progress.written_end);
-            self.step(core, Event::Progress(ends(&progress)));
-        }
+        let event = match progress.failed {
+            None => {
+                self.tell_written(core, progress.written_end);
+                return self.step(core, Event::Progress(ends(&progress)));
+            }
+            Some(LogError::Full { .. }) => Event::LogFull,
+            Some(_) => Event::LogFailed,
+        };
+        self.unwritten.borrow_mut().clear();
+        self.step(core, event);
     }
 
     fn tell_written(&self, core: &Core, written_end: Offset) {

@@ -74,7 +74,10 @@ fn replicas(core: &Core) -> Vec<Rc<Replica>> {
 
 /// A log that is deleted or stopped meanwhile, or whose directory has failed, needs no words.
 fn report(replica: &Replica, error: &LogError) {
-    if !matches!(error, LogError::Closed | LogError::Failed { .. }) {
+    if !matches!(
+        error,
+        LogError::Closed | LogError::Failed { .. } | LogError::Full { .. }
+    ) {
         let partition = replica.log().partition();
         tracing::warn!(%partition, %error, "retention could not be applied");
     }

@@ -26,16 +26,32 @@ const METADATA_VERSION: i16 = 12;
 const PARTITIONS: i32 = 4;
 
 /// Two log directories of one broker.
-struct Two {
+pub(crate) struct Two {
     above: TempDir,
+    second: PathBuf,
 }
 
 impl Two {
     fn new() -> Two {
-        Two { above: directory() }
+        let above = directory();
+        let second = above.path().join("second");
+        Two { above, second }
     }
 
-    fn first(&self) -> PathBuf {
+    /// The second one is elsewhere.
+    pub(crate) fn with_second(second: PathBuf) -> Two {
+        Two {
+            second,
+            ..Two::new()
+        }
+    }
+
+    /// Where the first one is, and what else a test needs.
+    pub(crate) fn above(&self) -> &Path {
+        self.above.path()
+    }
+
+    pub(crate) fn first(&self) -> PathBuf {
         self.above.path().join("first")
     }
 
@@ -59,11 +75,11 @@ impl Two {
         self.bring_back();
     }
 
-    fn second(&self) -> PathBuf {
-        self.above.path().join("second")
+    pub(crate) fn second(&self) -> PathBuf {
+        self.second.clone()
     }
 
-    fn setting(&self) -> String {
+    pub(crate) fn setting(&self) -> String {
         self.setting_of(&[&self.first(), &self.second()])
     }
 
@@ -72,7 +88,7 @@ impl Two {
         format!("log.dirs={}", paths.join(","))
     }
 
-    fn start(&self) -> BrokerProcess {
+    pub(crate) fn start(&self) -> BrokerProcess {
         BrokerProcess::start(self.above.path(), &[&self.setting()])
     }
 
@@ -81,7 +97,7 @@ impl Two {
     }
 
     /// The partitions of topic `t` that lie in a directory.
-    fn partitions_in(path: &Path) -> BTreeSet<i32> {
+    pub(crate) fn partitions_in(path: &Path) -> BTreeSet<i32> {
         let entries = std::fs::read_dir(path).unwrap();
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         let numbers = names.filter_map(|name| name.strip_prefix("t-")?.parse().ok());
@@ -89,7 +105,7 @@ impl Two {
     }
 }
 
-fn stop(mut broker: BrokerProcess) {
+pub(crate) fn stop(mut broker: BrokerProcess) {
     broker.signal(Signal::SIGTERM);
     assert!(broker.wait().success(), "no clean stop");
 }
@@ -110,7 +126,7 @@ fn holds(wire: &mut Wire, topic: &Topic, partition: i32) {
 
 /// Every request for a partition is answered with KAFKA_STORAGE_ERROR, and the metadata says that
 /// it has no leader.
-fn is_offline(wire: &mut Wire, topic: &Topic, partition: i32) {
+pub(crate) fn is_offline(wire: &mut Wire, topic: &Topic, partition: i32) {
     let storage_error = code(ErrorCode::KafkaStorageError);
     let records = batch(&["refused"]);
     let produced = produce_in(wire, PRODUCE_VERSION, ACKS_ALL, topic, partition, &records);

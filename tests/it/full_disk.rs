@@ -1,54 +1,38 @@
 //! A disk without room: a broker does not start on it, and one that runs into its end loses nothing
 //! that it has acknowledged. Needs a loop device; skipped, with the reason, where there is none.
 
-use std::process::Command;
-
+use kafka_protocol::messages::CreateTopicsRequest;
 use nix::sys::signal::Signal;
 use ringlog::types::ErrorCode;
 
-use crate::broker::directory;
 use crate::process::{BrokerProcess, start_in_vain};
 use crate::records::batch;
-use crate::topics::{ACKS_ALL, code, create, produce_request, values};
+use crate::small_disk::SmallDisk;
+use crate::topics::{
+    ACKS_ALL, EARLIEST, LATEST, Topic, code, create, list_offset_in, new_topic, produce_request,
+    values, works,
+};
+use crate::wire::Wire;
 
-/// A small file system of its own; unmounted when dropped.
-struct SmallDisk {
-    directory: tempfile::TempDir,
-}
-
-impl SmallDisk {
-    /// `None`, with the reason printed, where nothing can be mounted.
-    fn mount(size: u64) -> Option<SmallDisk> {
-        let directory = directory();
-        let image = directory.path().join("image");
-        std::fs::File::create(&image)
-            .unwrap()
-            .set_len(size)
-            .unwrap();
-        let disk = SmallDisk { directory };
-        std::fs::create_dir(disk.path()).unwrap();
-        let run = |command: &mut Command| command.output().is_ok_and(|done| done.status.success());
-        let made = run(Command::new("mkfs.ext4").arg("-q").arg(&image));
-        let mounted = made
-            && run(Command::new("mount")
-                .args(["-o", "loop"])
-                .arg(&image)
-                .arg(disk.path()));
-        if !mounted {
-            eprintln!("skipped: an image cannot be mounted (not root, or no loop devices)");
-        }
-        mounted.then_some(disk)
+/// While its disk is full the broker serves those who read, and says why it does nothing else.
+fn is_read_on(wire: &mut Wire, topic: &Topic, acknowledged: &[Vec<String>; 2]) {
+    let storage_error = code(ErrorCode::KafkaStorageError);
+    for (partition, expected) in (0..).zip(acknowledged) {
+        assert!(values(wire, topic, partition) == *expected, "{partition}");
+        let ends =
+            [EARLIEST, LATEST].map(|at| list_offset_in(wire, 10, topic, partition, at).offset);
+        assert_eq!(ends, [0, expected.len() as i64]);
+        let request = produce_request(13, ACKS_ALL, topic, partition, Some(batch(&["refused"])));
+        let answer = wire.call(13, &request);
+        let error = answer.responses[0].partition_responses[0].error_code;
+        assert_eq!(error, storage_error, "{partition}");
     }
-
-    fn path(&self) -> std::path::PathBuf {
-        self.directory.path().join("disk")
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Not mounted where mounting failed.
-        let _ = Command::new("umount").arg(self.path()).output();
+    // What changes the metadata, and needs its log: more often than its prepared end has room for.
+    for _ in 0..3 {
+        let request = CreateTopicsRequest::default()
+            .with_topics(vec![new_topic("new", 1, &[])])
+            .with_timeout_ms(30_000);
+        assert_eq!(wire.call(7, &request).topics[0].error_code, storage_error);
     }
 }
 
@@ -68,7 +52,7 @@ fn what_was_acknowledged_before_the_disk_was_full_is_there_when_it_has_room_agai
         return;
     };
     // Room that is given back later.
-    let ballast = disk.directory.path().join("disk/ballast");
+    let ballast = disk.path().join("ballast");
     let mut broker = BrokerProcess::start(&disk.path().join("data"), &[]);
     std::fs::write(&ballast, vec![0; 40 << 20]).unwrap();
     let mut wire = broker.connect();
@@ -91,6 +75,8 @@ fn what_was_acknowledged_before_the_disk_was_full_is_there_when_it_has_room_agai
     }
     let count = acknowledged.iter().map(Vec::len).sum::<usize>();
     assert!((10..200).contains(&count), "{count} times 500 KB on 96 MiB");
+    is_read_on(&mut wire, &topic, &acknowledged);
+    assert!(broker.is_running());
     // No clean stop any more, and no marker of one.
     broker.signal(Signal::SIGTERM);
     assert_eq!(broker.wait().code(), Some(1));
@@ -104,4 +90,5 @@ fn what_was_acknowledged_before_the_disk_was_full_is_there_when_it_has_room_agai
         assert!(stored.len() <= expected.len() + 1);
         assert!(stored.starts_with(expected), "{} of {count}", stored.len());
     }
+    works(&mut wire, "new");
 }

@@ -5,6 +5,7 @@
 //! |---|---|
 //! | `wire` | a synchronous connection: raw frames, requests in, responses out |
 //! | `broker`, `process` | a broker in this process, and as a process |
+//! | `small_disk` | file systems that can be filled and broken |
 //! | `extremes` | request bodies with every field at its extremes |
 //! | `exposition` | a strict reader of what Prometheus scrapes |
 //! | `topics`, `records` | what tests say often: create, produce, fetch; batches, broken ones too |
@@ -23,6 +24,7 @@ mod exposition;
 mod extremes;
 mod process;
 mod records;
+mod small_disk;
 mod topics;
 mod wire;
 
@@ -42,6 +44,7 @@ mod describe_log_dirs;
 mod describe_producers;
 mod describe_topic_partitions;
 mod directories;
+mod disk_errors;
 mod fetch;
 mod fetch_sessions;
 mod fetch_wait;

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 
-use crate::DEADLINE;
+use crate::{DEADLINE, eventually};
 use ringlog::config::BrokerConfig;
 use ringlog::io::StopSignal;
 use ringlog::server::Broker;
@@ -41,6 +41,12 @@ pub(crate) fn get(address: SocketAddr, path: &str) -> String {
 /// What is scraped.
 pub(crate) fn page(pages: SocketAddr) -> Exposition {
     Exposition::parse(&get(pages, "/metrics"))
+}
+
+/// An address for the pages of a broker that is a process: free a moment ago.
+pub(crate) fn free_address() -> SocketAddr {
+    let probe = TcpListener::bind("127.0.0.1:0").unwrap();
+    probe.local_addr().unwrap()
 }
 
 /// Connections that were refused.
@@ -210,4 +216,21 @@ fn the_default_port_in_use_leaves_the_broker_without_pages() {
     assert_eq!(broker.info().metrics_address, None);
     works(&mut Wire::connect(broker.info().address), "t");
     broker.stop().unwrap();
+}
+
+#[test]
+fn what_a_connection_has_under_way_ends_with_it() {
+    let broker = TestBroker::start(&["shards=1"]);
+    let pages = pages_of(&broker);
+    let tasks = || page(pages).sum("ringlog_reactor_tasks", &[]);
+    let idle = tasks();
+    assert!(page(pages).sum("ringlog_reactor_timers", &[]) >= 1.0);
+    let mut wires: Vec<_> = (0..20).map(|_| broker.connect()).collect();
+    works(&mut wires[0], "t");
+    eventually("each has a task", || (tasks() >= idle + 20.0).then_some(()));
+    drop(wires);
+    let of_the_topic = 10.0;
+    eventually("their tasks have ended", || {
+        (tasks() <= idle + of_the_topic).then_some(())
+    });
 }

@@ -60,8 +60,19 @@ fn command(directory: &Path, more: &[&str]) -> Command {
 impl BrokerProcess {
     /// Starts one and waits for its banner.
     pub(crate) fn start(directory: &Path, more: &[&str]) -> BrokerProcess {
+        BrokerProcess::start_with(directory, more, Stdio::inherit())
+    }
+
+    /// As [`BrokerProcess::start`]; what it says of errors goes to a file.
+    pub(crate) fn start_logged(directory: &Path, more: &[&str], log: &Path) -> BrokerProcess {
+        let log = std::fs::File::create(log).unwrap();
+        BrokerProcess::start_with(directory, more, Stdio::from(log))
+    }
+
+    fn start_with(directory: &Path, more: &[&str], stderr: Stdio) -> BrokerProcess {
         let mut child = command(directory, more)
             .env("RINGLOG_LOG", "error")
+            .stderr(stderr)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary can be run");

@@ -15,7 +15,7 @@ use nix::sys::utsname::uname;
 
 use super::memory::DmaMemory;
 use super::tasks::Tasks;
-use crate::io::{Notify, Semaphore};
+use crate::io::{Notify, ReactorLoad, Semaphore};
 use crate::types::{Monotonic, ShardId, Timestamp};
 
 /// How long a yielding task stays away: just enough that its executor looks at its rings.
@@ -39,6 +39,7 @@ struct HandleInner {
     background: Semaphore,
     tasks: Tasks,
     in_flight: Rc<Cell<usize>>,
+    timers: Rc<Cell<usize>>,
     listeners_closing: Rc<Cell<usize>>,
     primed_devices: RefCell<BTreeSet<u64>>,
     priming: Semaphore,
@@ -81,6 +82,7 @@ impl Handle {
                 background: Semaphore::new(background_bytes_in_flight_max),
                 tasks: Tasks::default(),
                 in_flight: Rc::default(),
+                timers: Rc::default(),
                 listeners_closing: Rc::default(),
                 primed_devices: RefCell::default(),
                 priming: Semaphore::new(1),
@@ -119,7 +121,16 @@ impl Handle {
         u64::from_ne_bytes(bytes)
     }
 
+    pub(in crate::io) fn load(&self) -> ReactorLoad {
+        ReactorLoad {
+            tasks: self.inner.tasks.count(),
+            operations: self.inner.in_flight.get(),
+            timers: self.inner.timers.get(),
+        }
+    }
+
     pub(in crate::io) async fn sleep(&self, duration: Duration) {
+        let _set = InFlight::new(&self.inner.timers);
         glommio::timer::sleep(duration).await;
     }
 

@@ -36,6 +36,12 @@ impl Tasks {
         slots.running[slot] = Some(task.expect("the default queue is always there"));
     }
 
+    /// How many have not ended.
+    pub(super) fn count(&self) -> usize {
+        let slots = self.slots.borrow();
+        slots.running.len() - slots.free.len()
+    }
+
     fn forget(&self, slot: usize) {
         let mut slots = self.slots.borrow_mut();
         if let Some(task) = slots.running[slot].take() {

@@ -88,6 +88,26 @@ fn a_failed_write_ends_its_directory_and_a_failed_flush_its_device() {
 }
 
 #[test]
+fn a_write_without_room_makes_a_directory_full_and_a_failed_flush_takes_it_away() {
+    let error = || std::io::Error::from_raw_os_error(nix::libc::ENOSPC);
+    let path = Path::new("/a");
+    let fault = DirectoryFault::default();
+    let neighbour = fault.of_neighbour();
+    // Only the first is news.
+    assert!(fault.report(&LogError::io(path, error())));
+    assert!(!fault.report(&LogError::io(path, error())));
+    assert_eq!(fault.state(), DirectoryState::Full);
+    assert!(matches!(fault.failure(), Some(LogError::Full { .. })));
+    assert_eq!(neighbour.state(), DirectoryState::Works);
+    // What it was to make durable may be lost, whatever the reason.
+    assert!(fault.report(&LogError::flush(path, error())));
+    assert!(matches!(fault.failure(), Some(LogError::Failed { .. })));
+    for each in [fault, neighbour] {
+        assert_eq!(each.state(), DirectoryState::Lost);
+    }
+}
+
+#[test]
 fn a_topic_that_cannot_be_deleted_durably_ends_the_directory() {
     let sim = Rc::new(simulation(2));
     let world = Rc::clone(&sim);

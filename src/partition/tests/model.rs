@@ -33,6 +33,7 @@ enum Op {
     Resign,
     Lead,
     LogFailed,
+    LogFull,
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -49,7 +50,7 @@ fn op() -> impl Strategy<Value = Op> {
         1 => any::<bool>().prop_map(Op::Class),
         1 => Just(Op::Resign),
         2 => Just(Op::Lead),
-        1 => prop_oneof![9 => Just(Op::Lead), 1 => Just(Op::LogFailed)],
+        1 => prop_oneof![18 => Just(Op::Lead), 1 => Just(Op::LogFailed), 1 => Just(Op::LogFull)],
     ]
 }
 
@@ -323,6 +324,7 @@ impl Model {
             }
             Op::Resign => self.leave(Event::Resign, ErrorCode::NotLeaderOrFollower),
             Op::LogFailed => self.leave(Event::LogFailed, ErrorCode::KafkaStorageError),
+            Op::LogFull => self.leave(Event::LogFull, ErrorCode::KafkaStorageError),
             Op::Lead => {
                 self.epoch += 1;
                 if self.role != Err(ErrorCode::KafkaStorageError) {

@@ -75,20 +75,32 @@ class Ringlog:
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def check_alive(self):
+        if self.process.poll() is not None:
+            raise RuntimeError(f"the broker ended with {self.process.returncode}:\n{self.tail()}")
+
+    def abandon(self):
+        """Ends it, in whatever state it is; the directory stays."""
+        if self.process and self.process.poll() is None:
+            self.kill()
+
     def stop(self):
         """A clean stop; the directory goes."""
         self.end()
         shutil.rmtree(self.directory)
 
-    def end(self):
-        """A clean stop, by pid; the directory stays. An exit code other than 0 is an error."""
+    def end(self, expected_code=0):
+        """A clean stop, by pid; the directory stays. Another exit code is an error."""
         self.process.send_signal(signal.SIGTERM)
         try:
             code = self.process.wait(STOP_TIMEOUT_S)
         except subprocess.TimeoutExpired:
             self.kill()
             raise RuntimeError(f"no clean stop in {STOP_TIMEOUT_S} s:\n{self.tail()}")
-        if code != 0:
+        if code != expected_code:
             raise RuntimeError(f"the broker ended with {code}:\n{self.tail()}")
 
 
@@ -126,6 +138,9 @@ class Commanded:
         if not wire.wait_until_answers(self.address, START_TIMEOUT_S):
             raise RuntimeError(f"no broker answers at {self.address} after its start")
 
+    def signal(self, number):
+        os.kill(int(self.pid_file.read_text()), number)
+
     def end(self, number):
         pid = int(self.pid_file.read_text())
         # Not our child: a descriptor of the process can be waited for all the same.
@@ -133,6 +148,9 @@ class Commanded:
         signal.pidfd_send_signal(handle, number)
         select.select([handle], [], [], STOP_TIMEOUT_S)
         os.close(handle)
+
+    def abandon(self):
+        self.kill()
 
     def kill(self):
         self.end(signal.SIGKILL)

@@ -104,3 +104,26 @@ class OneKafka(Kafka):
         """At once: a clean stop of thousands of logs takes long, and nothing is kept."""
         self.kill()
         self.remove()
+
+
+class KeptKafka(Kafka):
+    """Real Kafka on one directory, killed and started again on it."""
+
+    def __init__(self, overrides=()):
+        super().__init__(overrides)
+        self.data = self.directory / "data"
+
+    def name(self):
+        return "Kafka 4.1.1"
+
+    def start(self):
+        if not self.data.exists():
+            self.format(self.data)
+        super().start(self.data)
+
+    def signal(self, number):
+        self.process.send_signal(number)
+
+    def abandon(self):
+        self.kill()
+        self.remove()

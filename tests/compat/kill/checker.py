@@ -1,9 +1,72 @@
-"""What must hold after the kills: nothing acknowledged missing, doubled, changed or reordered."""
+"""What must hold after the kills: nothing acknowledged missing, doubled, changed or reordered; and
+what a reader may see while they go on."""
+
+import zlib
 
 from driver.reader import Stored
 
 # Enough to see what kind of fault it is.
 FINDINGS_SHOWN_MAX = 20
+
+
+class Fault(Exception):
+    """A reader saw what must not be."""
+
+
+class Watch:
+    """What one reader has seen, and whether the next record may follow.
+
+    A partition is read from its beginning, offset by offset; `positions` are moved back to look at
+    something again. An offset has one value for ever. Each producer writes to one partition, and
+    its numbers go up one by one.
+    """
+
+    def __init__(self, partitions):
+        self.positions = [0] * partitions
+        # Of each partition, by offset.
+        self.digests = [[] for _ in range(partitions)]
+        # Of each producer: its partition and its last number.
+        self.last = {}
+
+    def ends(self):
+        """Where each partition was not read yet."""
+        return [len(digests) for digests in self.digests]
+
+    def saw(self, partition, offset, content):
+        place = f"partition {partition}, offset {offset}"
+        expected = self.positions[partition]
+        if offset != expected:
+            raise Fault(f"{place}: {expected} should come next")
+        digest = zlib.crc32(content)
+        known = self.digests[partition]
+        if offset < len(known):
+            if known[offset] != digest:
+                raise Fault(f"{place}: it had another value before: now {content[:40]!r}")
+        else:
+            self.check_order(place, partition, content)
+            known.append(digest)
+        self.positions[partition] = offset + 1
+
+    def check_order(self, place, partition, content):
+        producer_id, number = (int(word) for word in content.split(b" ", 2)[:2])
+        home, last = self.last.get(producer_id, (partition, -1))
+        if home != partition or number != last + 1:
+            raise Fault(f"{place}: record {number} of producer {producer_id} after {last} in {home}")
+        self.last[producer_id] = (partition, number)
+
+
+def check_seen(digests, stored):
+    """A list of sentences, empty if all that a reader saw is there still. `digests`: of its
+    [`Watch`]."""
+    values = {(record.partition, record.offset): zlib.crc32(record.value) for record in stored}
+    findings = []
+    for partition, known in enumerate(digests):
+        for offset, digest in enumerate(known):
+            there = values.get((partition, offset))
+            if there != digest:
+                what = "is gone" if there is None else "has another value"
+                findings.append(f"partition {partition}, offset {offset}: was read and {what}")
+    return findings
 
 
 def check(reports, stored, value_of):
@@ -58,6 +121,33 @@ def check_acknowledged(report, numbers):
         elif offset >= 0 and record.offset != offset:
             findings.append(f"{name} at {offset}, is at {record.offset}")
     return findings
+
+
+def watch_broken(stored):
+    """Pairs of a name and what a reader would see: each must be a fault."""
+    middle = len(stored) // 2
+    record = stored[middle]
+    changed = Stored(record.partition, record.offset, record.value + b"!")
+    again = Stored(record.partition, record.offset + 1, record.value)
+    return [
+        ("a record left out", [*stored[:middle], *stored[middle + 1 :]]),
+        ("an offset with two values", [*stored, changed]),
+        ("a record that comes twice", [*stored[: middle + 1], again]),
+    ]
+
+
+def watched(stored, partitions):
+    """What a reader says of these records, `None` if all is well. One whose offset was there
+    before is looked at again."""
+    watch = Watch(partitions)
+    try:
+        for record in stored:
+            known = len(watch.digests[record.partition])
+            watch.positions[record.partition] = min(known, record.offset)
+            watch.saw(record.partition, record.offset, record.value)
+    except Fault as fault:
+        return str(fault)
+    return None
 
 
 def broken(stored):

@@ -1,24 +1,26 @@
 """A process with many idempotent producers that never let their queues run dry.
 
-usage: producers.py OPTIONS (a JSON object, made by `kill_rounds`)
+usage: producers.py OPTIONS (a JSON object, made by `load.py`)
 
 Each producer numbers its records of each partition from 0. How many it has handed to librdkafka
-and how many were acknowledged stands in a file that the driver maps; where each acknowledged
-record went is written when all is over. The process ends when the file `stop` appears: it lets
-every record through first.
+and how many were acknowledged stands in a file that the driver maps, and there the driver says how
+deep the queues are to be; where each acknowledged record went is written when all is over. The
+process ends when the file `stop` appears: it lets every record through first.
 """
 
 import json
-import mmap
-import struct
 import sys
 from pathlib import Path
 
 from confluent_kafka import Producer
 
+from control import DEPTH, Control
+
 # Longer than all restarts together: nothing may expire.
-DELIVERY_TIMEOUT_MS = 600_000
+DELIVERY_TIMEOUT_MS = 3_600_000
 FLUSH_TIMEOUT_S = 300
+# How long a process whose queues are all full waits for an acknowledgement.
+IDLE_S = 0.002
 PADDING = b"the records have a body, so that batches are torn somewhere; " * 20
 
 
@@ -31,11 +33,11 @@ def value(producer_id, number, size):
 class Numbered:
     """One producer to one partition, with its counters."""
 
-    def __init__(self, options, producer_id, counters):
+    def __init__(self, options, producer_id, control):
         self.id = producer_id
         self.partition = producer_id % options["partitions"]
         self.options = options
-        self.counters = counters
+        self.control = control
         self.sent = 0
         self.acknowledged = []
         self.failure = None
@@ -61,7 +63,10 @@ class Numbered:
             self.failure = str(error)
 
     def fill(self):
-        while self.sent - len(self.acknowledged) < self.options["depth"]:
+        """Whether there was something to do."""
+        before = self.sent + len(self.acknowledged)
+        depth = self.control.get(DEPTH)
+        while self.sent - len(self.acknowledged) < depth:
             content = value(self.id, self.sent, self.options["size"])
             self.producer.produce(
                 self.options["topic"], content, partition=self.partition,
@@ -70,6 +75,7 @@ class Numbered:
             self.sent += 1
         self.producer.poll(0)
         self.count()
+        return self.sent + len(self.acknowledged) > before
 
     def delivered(self, number):
         def done(error, message):
@@ -81,20 +87,22 @@ class Numbered:
         return done
 
     def count(self):
-        struct.pack_into("<qq", self.counters, 16 * self.id, self.sent, len(self.acknowledged))
+        self.control.set_counts(self.id, self.sent, len(self.acknowledged))
 
 
 def main():
     options = json.loads(sys.argv[1])
     directory = Path(options["directory"])
-    with open(directory / "counters", "r+b") as file:
-        counters = mmap.mmap(file.fileno(), 0)
-    producers = [Numbered(options, each, counters) for each in options["producers"]]
+    control = Control(directory, options["readers"], options["producers"])
+    producers = [Numbered(options, each, control) for each in options["mine"]]
     while not (directory / "stop").exists():
+        is_busy = False
         for each in producers:
-            each.fill()
+            is_busy |= each.fill()
             if each.failure:
                 sys.exit(f"producer {each.id}: {each.failure}")
+        if not is_busy:
+            producers[0].producer.poll(IDLE_S)
     for each in producers:
         each.producer.flush(FLUSH_TIMEOUT_S)
         each.count()
