@@ -30,6 +30,8 @@ const SETTINGS: &[&str] = &[
     "producer.id.expiration.ms=3600000",
     "producer.id.expiration.check.interval.ms=10000",
     "log.retention.ms=-1",
+    // Connections are silent for as long.
+    "connections.max.idle.ms=-1",
 ];
 
 /// A producer of one partition, frame by frame.

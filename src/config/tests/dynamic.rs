@@ -96,7 +96,11 @@ fn a_level_is_checked_with_the_other_one() {
 
 #[test]
 fn every_dynamic_key_reaches_topics_or_is_read_each_time() {
-    const READ_EACH_TIME: &[&str] = &["max.connections", "max.connections.per.ip"];
+    const READ_EACH_TIME: &[&str] = &[
+        "max.connections",
+        "max.connections.per.ip",
+        "producer.id.expiration.ms",
+    ];
     let config = started(&[]);
     for key in table::keys().filter(|key| key.scope == Scope::Broker && key.dynamic) {
         let text = another_value(key);

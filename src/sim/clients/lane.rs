@@ -239,8 +239,11 @@ impl Lane {
     /// Sends these batches, and those again that got no answer, until all have one.
     async fn deliver(&mut self, target: &mut Target, mut wanted: Vec<usize>) -> Delivered {
         while !wanted.is_empty() {
-            let is_stale = self.has_changed(target);
-            if is_stale || self.cast.ledger.violation().is_some() {
+            if self.cast.ledger.violation().is_some() {
+                return Delivered::Left;
+            }
+            if self.has_changed(target) {
+                self.begin_anew();
                 return Delivered::Left;
             }
             let Some(missing) = self.attempt(target, &wanted).await else {
@@ -292,6 +295,7 @@ impl Lane {
                 ledger.violated(format!("deleted topic {id} has acknowledged a record"));
             }
             if self.has_changed(target) {
+                self.begin_anew();
                 return self.leave();
             }
             let has_failed = !missing.is_empty();
@@ -305,6 +309,12 @@ impl Lane {
     }
 
     /// The answers behind one that leaves the partition are not waited for.
+    /// What is on its way under the old producer id may still be stored, behind what comes under the
+    /// next one: no order holds between the two.
+    fn begin_anew(&mut self) {
+        self.number = self.cast.ledger.add_producer(Guarantee::OnceInOrder);
+    }
+
     fn leave(&mut self) -> Option<Vec<usize>> {
         if let Some(wire) = self.wire.take() {
             wire.close();
