@@ -427,12 +427,15 @@ impl Opening<'_> {
         Ok(())
     }
 
-    /// Removes empty files before the last one. Of a log that goes on no earlier segment is empty:
-    /// a dead process may have opened such a file for a new segment so late that the next one had
-    /// looked at the names before, and went on elsewhere. It would part the log, or end it.
+    /// Removes empty files between others. A dead process may have opened such a file for a new
+    /// segment so late that the next one had looked at the names before, and went on elsewhere. It
+    /// would part the log, or end it. The first file of all is never one, and may be empty: Kafka's
+    /// compaction leaves it for the log's start.
     async fn remove_strays(&mut self, first_scanned: Offset) -> Result<(), LogError> {
-        let last = self.files.keys().next_back().copied();
-        let is_kept = |base_offset| base_offset == first_scanned || Some(base_offset) == last;
+        let bases = self.files.keys();
+        let ends = [bases.clone().next(), bases.clone().next_back()].map(Option::<&_>::copied);
+        let is_kept =
+            |base_offset| base_offset == first_scanned || ends.contains(&Some(base_offset));
         let is_stray = |&base_offset: &Offset, size: &mut u64| *size == 0 && !is_kept(base_offset);
         let strays: Vec<_> = self.files.extract_if(.., is_stray).collect();
         if strays.is_empty() {
