@@ -7,8 +7,8 @@
 //!
 //! # Non-obvious
 //! - A failed write concerns its directory, a failed flush every directory on the same device.
-//! - A write that found no room has lost nothing that was there: the directory takes no more records,
-//!   and what it holds is read on. A failure of another kind may still come after it.
+//! - A write that found no room has lost nothing that was there: the directory takes no more
+//!   records, and what it holds is read on. A failure of another kind may still come after it.
 
 use std::io::{Error, ErrorKind};
 use std::path::PathBuf;

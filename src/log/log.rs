@@ -275,7 +275,8 @@ impl Log {
         self.inner.directory.has_failed()
     }
 
-    /// Whether nothing in its directory can be relied on any more. One that is only full is read on.
+    /// Whether nothing in its directory can be relied on any more. One that is only full is read
+    /// on.
     pub fn is_lost(&self) -> bool {
         self.inner.directory.is_lost()
     }

@@ -155,9 +155,9 @@ impl Leader {
         self.high_watermark
     }
 
-    /// Whether a request that reads may be served that was sent to the leader of `current_leader_epoch` (-1:
-    /// the client does not say): `FENCED_LEADER_EPOCH`, `UNKNOWN_LEADER_EPOCH`, or what the
-    /// partition answers while it does not lead.
+    /// Whether a request that reads may be served that was sent to the leader of
+    /// `current_leader_epoch` (-1: the client does not say): `FENCED_LEADER_EPOCH`,
+    /// `UNKNOWN_LEADER_EPOCH`, or what the partition answers while it does not lead.
     pub fn check_serving(&self, current_leader_epoch: LeaderEpoch) -> Result<(), ErrorCode> {
         self.role.check_read()?;
         match current_leader_epoch {

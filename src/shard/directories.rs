@@ -6,8 +6,8 @@
 //! memory for all shards.
 //!
 //! # Non-obvious
-//! - With several directories the partitions of a failed one are gone, as Kafka's are. The broker ends
-//!   when the first, which has the metadata, fails; so it does with its only one.
+//! - With several directories the partitions of a failed one are gone, as Kafka's are. The broker
+//!   ends when the first, which has the metadata, fails; so it does with its only one.
 //! - One that is full takes nothing more, which is all: its partitions are read on, and while the
 //!   metadata's is full topics stay as they are.
 

@@ -171,19 +171,7 @@ impl Core {
             self.not_opened(partition, &name, &"so is its directory");
             return Ok(());
         };
-        let progressed = Rc::downgrade(self);
-        let open = OpenLog {
-            partition: name.clone(),
-            topic_id: partition.topic_id,
-            config: log_config(&self.config, &config),
-            recovery_point: 0,
-            log_start_offset: 0,
-            on_progress: Rc::new(move |_| {
-                if let Some(core) = progressed.upgrade() {
-                    core.note_progress(partition);
-                }
-            }),
-        };
+        let open = self.open_log(partition, name.clone(), &config);
         let fail = |reason: String| ShardError::Partition {
             partition: name.to_string(),
             reason,
@@ -217,6 +205,27 @@ impl Core {
             self.take_offline(&replica);
         }
         Ok(())
+    }
+
+    fn open_log(
+        self: &Rc<Core>,
+        partition: TopicIdPartition,
+        name: TopicPartition,
+        config: &TopicConfig,
+    ) -> OpenLog {
+        let progressed = Rc::downgrade(self);
+        OpenLog {
+            partition: name,
+            topic_id: partition.topic_id,
+            config: log_config(&self.config, config),
+            recovery_point: 0,
+            log_start_offset: 0,
+            on_progress: Rc::new(move |_| {
+                if let Some(core) = progressed.upgrade() {
+                    core.note_progress(partition);
+                }
+            }),
+        }
     }
 
     /// The directory of a partition is offline: clients are told so.

@@ -16,8 +16,8 @@ use crate::types::{ShardId, TopicIdPartition};
 /// How late the timeout of a produce request may be answered.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(50);
 
-/// A request waits at least so long for its leader's own disk, whatever its timeout: Kafka's timeout
-/// is for the other replicas, and what the leader's flush takes is not counted there.
+/// A request waits at least so long for its leader's own disk, whatever its timeout: Kafka's
+/// timeout is for the other replicas, and what the leader's flush takes is not counted there.
 const OWN_DISK_TIME_MIN: Duration = Duration::from_secs(1);
 
 /// The part of a Produce request that one shard owns, until all of it is answered.

@@ -1,5 +1,5 @@
-//! A disk that breaks under a broker: a failed write or flush ends the log directory, and the broker
-//! with its only one. The errors are the kernel's own.
+//! A disk that breaks under a broker: a failed write or flush ends the log directory, and the
+//! broker with its only one. The errors are the kernel's own.
 
 use std::path::{Path, PathBuf};
 

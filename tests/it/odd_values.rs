@@ -1,5 +1,5 @@
-//! Values of the right type that make no sense, and limits that leave no time: what is answered, and
-//! that nothing is done.
+//! Values of the right type that make no sense, and limits that leave no time: what is answered,
+//! and that nothing is done.
 
 use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::CreateTopicsRequest;

@@ -97,8 +97,8 @@ impl Drop for SmallDisk {
     }
 }
 
-/// An ext4 whose writes succeed and whose flushes can be made to fail: its device is a file that the
-/// system caches, on a device that has no room for what the cache holds.
+/// An ext4 whose writes succeed and whose flushes can be made to fail: its device is a file that
+/// the system caches, on a device that has no room for what the cache holds.
 pub(crate) struct WornDisk {
     directory: tempfile::TempDir,
 }

@@ -308,13 +308,13 @@ impl Lane {
         Some(missing)
     }
 
-    /// The answers behind one that leaves the partition are not waited for.
-    /// What is on its way under the old producer id may still be stored, behind what comes under the
-    /// next one: no order holds between the two.
+    /// What is on its way under the old producer id may still be stored, behind what comes under
+    /// the next one: no order holds between the two.
     fn begin_anew(&mut self) {
         self.number = self.cast.ledger.add_producer(Guarantee::OnceInOrder);
     }
 
+    /// The answers behind one that leaves the partition are not waited for.
     fn leave(&mut self) -> Option<Vec<usize>> {
         if let Some(wire) = self.wire.take() {
             wire.close();

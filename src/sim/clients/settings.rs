@@ -1,6 +1,6 @@
 //! Settings changed while everybody writes and reads. What a change may do to what clients are
-//! promised is noted before it is sent; what it promises, when it is acknowledged. One whose fate is
-//! unknown may be carried out at any time, whatever its topic's name stands for then.
+//! promised is noted before it is sent; what it promises, when it is acknowledged. One whose fate
+//! is unknown may be carried out at any time, whatever its topic's name stands for then.
 
 use super::cast::Cast;
 use crate::client::{Admin, ClientError, ConfigEdit, ConfigTarget};
