@@ -25,7 +25,6 @@ LEVELS = {
     "operations under way": (0.10, 50),
     "entries in the rings": (0.10, 100),
     "request memory, bytes": (0.10, 8 << 20),
-    "fetch sessions": (0.10, 50),
     "partitions": (0.10, 50),
     "parked fetches": (0.10, 50),
 }
@@ -33,7 +32,7 @@ GAUGES = {
     "tasks": "ringlog_reactor_tasks", "timers": "ringlog_reactor_timers",
     "operations under way": "ringlog_reactor_operations",
     "request memory, bytes": "ringlog_request_memory_bytes",
-    "fetch sessions": "ringlog_fetch_sessions", "partitions": "ringlog_partitions",
+    "partitions": "ringlog_partitions",
     "parked fetches": "ringlog_parked_fetches",
 }
 
