@@ -15,6 +15,7 @@ use tempfile::TempDir;
 use crate::broker::{TestBroker, directory};
 use crate::process::{BrokerProcess, Failed, start_in_vain};
 use crate::records::batch;
+use crate::small_disk::SmallDisk;
 use crate::topics::{
     ACKS_ALL, FETCH_VERSION, FetchOptions, PRODUCE_VERSION, Topic, code, create, fetch_in, produce,
     produce_in, topic_name, values, works,
@@ -28,31 +29,37 @@ const PARTITIONS: i32 = 4;
 /// Two log directories of one broker.
 pub(crate) struct Two {
     above: TempDir,
+    first: PathBuf,
     second: PathBuf,
 }
 
 impl Two {
     fn new() -> Two {
         let above = directory();
-        let second = above.path().join("second");
-        Two { above, second }
-    }
-
-    /// The second one is elsewhere.
-    pub(crate) fn with_second(second: PathBuf) -> Two {
+        let [first, second] = ["first", "second"].map(|name| above.path().join(name));
         Two {
+            above,
+            first,
             second,
-            ..Two::new()
         }
     }
 
-    /// Where the first one is, and what else a test needs.
+    /// Each on a disk of its own.
+    pub(crate) fn on([first, second]: [&SmallDisk; 2]) -> Two {
+        Two {
+            above: directory(),
+            first: first.path().join("data"),
+            second: second.path().join("data"),
+        }
+    }
+
+    /// Where there is room for what else a test needs.
     pub(crate) fn above(&self) -> &Path {
         self.above.path()
     }
 
     pub(crate) fn first(&self) -> PathBuf {
-        self.above.path().join("first")
+        self.first.clone()
     }
 
     /// The second directory is gone, as if its disk were not mounted.

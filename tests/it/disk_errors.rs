@@ -14,6 +14,9 @@ use crate::small_disk::{SmallDisk, WornDisk};
 use crate::topics::{ACKS_ALL, Topic, code, create, produce, produce_request, values, works};
 use crate::wire::Wire;
 
+/// Bytes of each of two disks.
+const SIZE: u64 = 64 << 20;
+
 /// Records that a broken disk may still take: what the system had prepared.
 const RECORDS_MAX: usize = 100;
 
@@ -103,10 +106,10 @@ fn the_broker_ends_when_a_flush_fails_and_does_not_start_again_on_what_the_syste
 
 #[test]
 fn a_second_disk_that_breaks_takes_only_its_partitions_away() {
-    let Some(disk) = SmallDisk::mount(96 << 20) else {
+    let (Some(first), Some(disk)) = (SmallDisk::mount(SIZE), SmallDisk::mount(SIZE)) else {
         return;
     };
-    let two = Two::with_second(disk.path().join("data"));
+    let two = Two::on([&first, &disk]);
     let (pages, setting) = (crate::metrics::free_address(), two.setting());
     let log = two.above().join("log");
     let metrics = format!("metrics.listener={pages}");
@@ -151,10 +154,10 @@ fn a_second_disk_that_breaks_takes_only_its_partitions_away() {
 
 #[test]
 fn a_second_disk_that_is_full_is_read_on() {
-    let Some(disk) = SmallDisk::mount(48 << 20) else {
+    let (Some(first), Some(disk)) = (SmallDisk::mount(SIZE), SmallDisk::mount(SIZE)) else {
         return;
     };
-    let two = Two::with_second(disk.path().join("data"));
+    let two = Two::on([&first, &disk]);
     let mut broker = two.start();
     let mut wire = broker.connect();
     let topic = create(&mut wire, "t", 4, &[]);
@@ -170,7 +173,7 @@ fn a_second_disk_that_is_full_is_read_on() {
             0 => acknowledged.push(value),
             error => break error,
         }
-        assert!(acknowledged.len() < 200, "so much on 48 MiB");
+        assert!(acknowledged.len() < 200, "so much on 64 MiB");
     };
     assert_eq!(error, code(ErrorCode::KafkaStorageError));
     assert!(values(&mut wire, &topic, partition) == acknowledged);

@@ -11,9 +11,12 @@ import socket
 import sys
 import time
 import uuid
+from collections import Counter
 from pathlib import Path
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, Producer, TopicPartition
+from confluent_kafka import (
+    OFFSET_END, Consumer, KafkaError, KafkaException, Producer, TopicPartition,
+)
 from confluent_kafka.admin import (
     AdminClient, AlterConfigOpType, ConfigEntry, ConfigResource, NewPartitions, NewTopic,
     ResourceType,
@@ -139,19 +142,21 @@ def churn(soak):
     rng = random.Random()
     admin = AdminClient(soak.client())
     producer = Producer(soak.client(**{"acks": "all", "delivery.timeout.ms": 20_000}))
-    topics = {}
+    topics, done = {}, Counter()
     while soak.goes_on():
-        # The broker may be away, and the topic not yet known by everybody: it is churn.
+        # The broker may be away: then it is tried again.
         try:
-            step(rng, admin, producer, topics)
-        except Exception:  # noqa: BLE001
-            time.sleep(0.2)
+            done[step(rng, admin, producer, topics)] += 1
+        except KafkaException:
+            done["failed"] += 1
+        (soak.directory / "churn").write_text(json.dumps(done))
         time.sleep(0.3)
     for future in admin.delete_topics(list(topics)).values() if topics else ():
         future.exception(timeout=60)
 
 
 def step(rng, admin, producer, topics):
+    """What was done in the end."""
     wait = lambda futures: [future.result(timeout=30) for future in futures.values()]
     if len(topics) < TOPICS_MAX:
         name, count = f"churn-{uuid.uuid4().hex[:8]}", rng.randint(1, TOPIC_PARTITIONS_MAX)
@@ -159,25 +164,33 @@ def step(rng, admin, producer, topics):
         wait(admin.create_topics([NewTopic(name, count)]))
     for name, count in topics.items():
         for partition in range(count):
-            producer.produce(name, RECORD, partition=partition)
+            try:
+                producer.produce(name, RECORD, partition=partition)
+            except KafkaException as error:
+                # It looks from time to time how many there are.
+                if error.args[0].code() != KafkaError._UNKNOWN_PARTITION:
+                    raise
     producer.flush(10)
     name = rng.choice(list(topics))
     kind = rng.randrange(4)
     if kind == 0:
         topics[name] += 1
         wait(admin.create_partitions([NewPartitions(name, topics[name])]))
-    elif kind == 1:
+        return "grown"
+    if kind == 1:
         entry = ConfigEntry(
             "retention.ms", str(rng.randint(1000, 10**6)),
             incremental_operation=AlterConfigOpType.SET,
         )
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
         wait(admin.incremental_alter_configs([resource]))
-    elif kind == 2 or topics[name] > TOPIC_PARTITIONS_MAX:
+        return "set"
+    if kind == 2 or topics[name] > TOPIC_PARTITIONS_MAX:
         del topics[name]
         wait(admin.delete_topics([name]))
-    else:
-        admin.list_topics(timeout=10)
+        return "deleted"
+    admin.list_topics(timeout=10)
+    return "listed"
 
 
 def connect(soak):

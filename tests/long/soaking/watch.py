@@ -20,12 +20,13 @@ LEVELS = {
     "resident memory, bytes": (0.10, 24 << 20),
     "descriptors": (0.10, 50),
     "threads": (0.0, 0),
+    # The kernel's own threads of the rings: it starts and ends them as it likes.
+    "threads of the rings": (0.10, 16),
     "tasks": (0.10, 100),
     "timers": (0.10, 50),
     "operations under way": (0.10, 50),
     "entries in the rings": (0.10, 100),
     "request memory, bytes": (0.10, 8 << 20),
-    "fetch sessions": (0.10, 50),
     "partitions": (0.10, 50),
     "parked fetches": (0.10, 50),
 }
@@ -33,7 +34,7 @@ GAUGES = {
     "tasks": "ringlog_reactor_tasks", "timers": "ringlog_reactor_timers",
     "operations under way": "ringlog_reactor_operations",
     "request memory, bytes": "ringlog_request_memory_bytes",
-    "fetch sessions": "ringlog_fetch_sessions", "partitions": "ringlog_partitions",
+    "partitions": "ringlog_partitions",
     "parked fetches": "ringlog_parked_fetches",
 }
 
@@ -120,9 +121,12 @@ def of_process(pid):
         line.split(":", 1) for line in (process / "status").read_text().splitlines() if ":" in line
     )
     descriptors = list((process / "fd").iterdir())
+    names = [each.read_text() for each in process.glob("task/*/comm")]
+    of_rings = sum(name.startswith("iou-wrk") for name in names)
     return {
         "resident memory, bytes": int(status["VmRSS"].split()[0]) * 1024,
-        "threads": int(status["Threads"]),
+        "threads": len(names) - of_rings,
+        "threads of the rings": of_rings,
         "descriptors": len(descriptors),
         "entries in the rings": sum(ring_entries(process, each) for each in descriptors),
     }
