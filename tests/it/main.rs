@@ -34,6 +34,7 @@ mod config_changes;
 mod config_commands;
 mod configs;
 mod connections;
+mod corruption;
 mod create_partitions;
 mod create_topics;
 mod delete_records;

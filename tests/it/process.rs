@@ -60,8 +60,24 @@ fn command(directory: &Path, more: &[&str]) -> Command {
 impl BrokerProcess {
     /// Starts one and waits for its banner.
     pub(crate) fn start(directory: &Path, more: &[&str]) -> BrokerProcess {
+        BrokerProcess::start_with(Stdio::inherit(), directory, more)
+    }
+
+    /// The same; errors that it logs go into a file.
+    pub(crate) fn start_logging_to(
+        output: &Path,
+        directory: &Path,
+        more: &[&str],
+    ) -> BrokerProcess {
+        let output = std::fs::File::create(output).expect("the file can be made");
+        BrokerProcess::start_with(output.into(), directory, more)
+    }
+
+    fn start_with(stderr: Stdio, directory: &Path, more: &[&str]) -> BrokerProcess {
         let mut child = command(directory, more)
             .env("RINGLOG_LOG", "error")
+            .env("NO_COLOR", "1")
+            .stderr(stderr)
             .stdout(Stdio::piped())
             .spawn()
             .expect("the binary can be run");

@@ -9,6 +9,7 @@
 mod broker;
 mod connections;
 mod corruption;
+mod damage;
 mod directories;
 #[path = "../it/exposition.rs"]
 mod exposition;
