@@ -61,6 +61,9 @@ pub struct BrokerConfig {
     pub producer_id_expiration_check_interval: Duration,
     pub log_unflushed_bytes_max: u64,
     pub log_retention_check_interval: Duration,
+    /// Of the whole broker; `None`: sealed segments are not read again.
+    pub log_verify_bytes_per_second: Option<u64>,
+    pub log_verify_interval: Duration,
     /// How long the directories of deleted partitions stay on disk.
     pub log_segment_delete_delay: Duration,
 
@@ -131,6 +134,9 @@ impl BrokerConfig {
                 &settings,
                 "log.retention.check.interval.ms",
             )),
+            log_verify_bytes_per_second: positive(&settings, "log.verify.bytes.per.second")
+                .map(|rate| rate as u64),
+            log_verify_interval: Duration::from_millis(int(&settings, "log.verify.interval.ms")),
             log_segment_delete_delay: Duration::from_millis(int(
                 &settings,
                 "log.segment.delete.delay.ms",

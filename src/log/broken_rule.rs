@@ -39,11 +39,13 @@ pub enum BrokenRule {
     DropsAheadOfTheStart,
     /// 10: a failed flush is tried again, and believed.
     RetriesFailedFlush,
+    /// Decision 16: what is read from disk is served as it is.
+    ServesUnchecked,
 }
 
 impl BrokenRule {
     /// All of them.
-    pub const ALL: [BrokenRule; 17] = [
+    pub const ALL: [BrokenRule; 18] = [
         BrokenRule::AcknowledgesUnwritten,
         BrokenRule::FlushCountsLaterWrites,
         BrokenRule::OverlapsWrites,
@@ -61,5 +63,6 @@ impl BrokenRule {
         BrokenRule::CheckpointsAhead,
         BrokenRule::DropsAheadOfTheStart,
         BrokenRule::RetriesFailedFlush,
+        BrokenRule::ServesUnchecked,
     ];
 }

@@ -7,6 +7,7 @@ use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use super::committer::Committer;
+use super::corruption::Corruptions;
 use super::log::LogInner;
 use super::reader::AheadData;
 use super::removal::{self, Removals, Target};
@@ -142,6 +143,7 @@ struct DirectoryInner {
     is_stopped: Cell<bool>,
     checkpoints: checkpoint::Schedule,
     removals: Removals,
+    corruptions: Corruptions,
 }
 
 impl LogDirectory {
@@ -194,6 +196,7 @@ impl LogDirectory {
                 is_stopped: Cell::new(false),
                 checkpoints: checkpoint::Schedule::default(),
                 removals: Removals::default(),
+                corruptions: Corruptions::default(),
                 options,
             }),
         };
@@ -411,6 +414,11 @@ impl LogDirectory {
         if matches!(error, LogError::Flush { .. }) {
             self.fail(error);
         }
+    }
+
+    /// Tells of damage that was found, once; another error is the caller's.
+    pub(super) fn note_corruption(&self, error: &LogError) {
+        self.inner.corruptions.note(error, self.metrics());
     }
 
     /// Acts on a failure that this shard or another one has reported: whoever waits for this

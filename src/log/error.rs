@@ -53,7 +53,8 @@ pub enum LogError {
         path: PathBuf,
         error: Rc<std::io::Error>,
     },
-    /// What is on disk is not what was written. Nothing is cut; the partition stays offline.
+    /// What is on disk is not what was written. Nothing is cut: found by a start, it keeps the
+    /// partition offline; found by a read, the reader gets the error and the others go on.
     #[error("{}: corrupt at byte {position}: {fault}", path.display())]
     Corrupt {
         path: PathBuf,
@@ -109,7 +110,8 @@ impl LogError {
         }
     }
 
-    /// What a client is told.
+    /// What a client is told. Damage is CORRUPT_MESSAGE, as where Kafka finds some in its log: a
+    /// consumer tells its user, where KAFKA_STORAGE_ERROR would let it ask for ever.
     pub fn error_code(&self) -> ErrorCode {
         match self {
             LogError::OffsetOutOfRange { .. } => ErrorCode::OffsetOutOfRange,
@@ -117,8 +119,8 @@ impl LogError {
             | LogError::Flush { .. }
             | LogError::NotTrusted { .. }
             | LogError::Failed { .. }
-            | LogError::Full { .. }
-            | LogError::Corrupt { .. } => ErrorCode::KafkaStorageError,
+            | LogError::Full { .. } => ErrorCode::KafkaStorageError,
+            LogError::Corrupt { .. } => ErrorCode::CorruptMessage,
             LogError::Closed => ErrorCode::NotLeaderOrFollower,
         }
     }

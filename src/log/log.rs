@@ -15,7 +15,7 @@ use super::writer::WriteInFlight;
 use super::zero_ahead::Rate;
 use super::{
     AppendPlan, BatchToAppend, BrokenRule, LogConfig, LogDirectory, LogError, LogProgress,
-    OnProgress, ReadBatches, ReadOutcome, ReadRequest, TimestampOffset,
+    OnProgress, ReadBatches, ReadOutcome, ReadRequest, TimestampOffset, VerifyPace,
 };
 use crate::io::{Notify, Reactor, Semaphore};
 use crate::log_state::LogState;
@@ -418,6 +418,12 @@ impl Log {
     /// The record with the largest timestamp, the first of several (ListOffsets -3, KIP-734).
     pub async fn max_timestamp(&self) -> Result<Option<TimestampOffset>, LogError> {
         super::time_lookup::max_timestamp(&self.inner).await
+    }
+
+    /// Reads all sealed segments again, no faster than `pace` allows: what is damaged is told and
+    /// counted, once. The error is one of reading at all.
+    pub async fn verify(&self, pace: VerifyPace) -> Result<(), LogError> {
+        super::verification::verify(&self.inner, pace).await
     }
 
     /// Moves the log's start to the oldest segment that is to be kept by age and size, at most to

@@ -20,6 +20,7 @@
 //! | what if Kafka wrote it? | `adoption` |
 //! | how is its end taken back? | `truncation` (7) |
 //! | a torn end, or corruption? | `remainder`, `judgement` (8) |
+//! | is what is read what was written? | `continuity`, `corruption`, `verification` |
 //! | what if the disk fails? | `LogDirectory::fail`, `fault` (10) |
 //! | what may a simulation break, and count? | `broken_rule`, `landmark` |
 
@@ -29,6 +30,8 @@ mod broken_rule;
 mod checkpoint;
 mod committer;
 mod config;
+mod continuity;
+mod corruption;
 mod cut;
 mod directory;
 mod error;
@@ -58,6 +61,7 @@ mod tail;
 mod tests;
 mod time_lookup;
 mod truncation;
+mod verification;
 mod writer;
 mod written_mark;
 mod zero_ahead;
@@ -81,4 +85,5 @@ pub use replay::{ScanStop, discontinuity, replay_batch};
 pub use segment::{extension, parse_segment_name, segment_path};
 pub use stop::LEADER_EPOCH_CHECKPOINT;
 pub use tail::TailBudget;
+pub use verification::VerifyPace;
 pub use written_mark::{mark_place, written_at_most};

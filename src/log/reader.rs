@@ -2,18 +2,22 @@
 //!
 //! # Non-obvious
 //! - Nothing is read from disk that is not written: what is not, is in the tail.
-//! - The header of every batch that is returned from disk is looked at, its CRC is not: clients
-//!   check it (`check.crcs`), as with Kafka.
+//! - Every batch that is returned from disk has a good CRC and continues the one before it: a
+//!   client cannot see that the bytes before the CRC (offset, length) have changed, nor that
+//!   records are missing ([`Continuity`]). Kafka leaves it all to clients.
+//! - An entry of the index that does not lead to the batch it names is no damage of the log: the
+//!   entry before it leads there, too.
 
 use std::cell::RefCell;
 use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::continuity::Continuity;
 use super::log::LogInner;
 use super::read_types::{ReadBatches, ReadOutcome, ReadRequest, ReadSource};
 use super::segment::{Segment, align_down, extension, segment_path};
-use super::segment_index::SegmentIndex;
+use super::segment_index::{IndexStart, SegmentIndex};
 use super::{Landmark, LogError};
 use crate::batch::{BatchHeader, HEADER_SIZE};
 use crate::io::{File, IoClass, OpenOptions, Task};
@@ -112,7 +116,10 @@ pub(super) async fn read_cold(
                 search_from = request.offset;
                 continue;
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                log.directory.note_corruption(&error);
+                return Err(error);
+            }
         }
         // Nothing at or behind the offset is left in this segment (compaction leaves such gaps).
         let next = log
@@ -130,11 +137,13 @@ pub(super) async fn read_cold(
 }
 
 /// Where a read is in its segment.
+#[derive(Clone, Copy)]
 struct Place {
     position: u64,
     read_size: u64,
     /// The reader goes on where a read before ended.
     is_sequential: bool,
+    continuity: Continuity,
 }
 
 /// Reads in one segment; `None` when all its batches end before the offset.
@@ -144,33 +153,72 @@ async fn read_segment(
     request: &ReadRequest,
 ) -> Result<Option<ReadBatches>, LogError> {
     let file = open(log, segment).await?;
+    let read_size = read_size_for(request);
+    if let Some(ahead) = take_read_ahead(log, segment, request.offset) {
+        let place = Place {
+            position: ahead.position,
+            read_size,
+            is_sequential: true,
+            continuity: Continuity::at(log, segment, ahead.next_offset),
+        };
+        let data = ahead.data.and_then(|data| data.take());
+        return read_from(log, segment, &file, request, (place, data)).await;
+    }
+    let index = load_index(log, segment).await?;
+    let place_at = |start: IndexStart| Place {
+        position: start.position,
+        read_size,
+        is_sequential: false,
+        continuity: Continuity::at_index(log, segment, start),
+    };
+    let start = index.borrow().start_of(request.offset);
+    let found = read_from(log, segment, &file, request, (place_at(start), None)).await;
+    if start.position == 0 || !matches!(found, Err(LogError::Corrupt { .. })) {
+        return found;
+    }
+    // The index may be what is damaged.
+    let before = index.borrow().start_before(start.position);
+    let again = read_from(log, segment, &file, request, (place_at(before), None)).await;
+    if again.is_ok() {
+        let path = segment_path(&log.path, segment.base_offset, extension::INDEX);
+        let fault = format!("no batch at {} that fits its entry", start.position);
+        log.directory
+            .note_corruption(&LogError::corrupt(&path, start.position, fault));
+    }
+    again
+}
+
+/// Reads from a place on, the first of it from what was read ahead.
+async fn read_from(
+    log: &Rc<LogInner>,
+    segment: &Rc<Segment>,
+    file: &File,
+    request: &ReadRequest,
+    (mut place, mut data): (Place, Option<Task<std::io::Result<Bytes>>>),
+) -> Result<Option<ReadBatches>, LogError> {
     let path = segment_path(&log.path, segment.base_offset, extension::LOG);
-    let remembered = take_read_ahead(log, segment, request.offset);
-    let is_sequential = remembered.is_some();
-    let (position, mut data) = match remembered {
-        Some(ahead) => (ahead.position, ahead.data.and_then(|data| data.take())),
-        None => {
-            let index = load_index(log, segment).await?;
-            (index.borrow().position_of(request.offset), None)
-        }
-    };
-    let mut place = Place {
-        position,
-        read_size: read_size_for(request),
-        is_sequential,
-    };
     loop {
         // Only what is written; all of it is whole batches when the segment takes no more.
         let end = segment.written_position.get();
+        place.continuity.extend_to(segment.end_offset.get());
         let position = place.position;
         if position >= end {
-            return Ok(None);
+            let complete = match segment.is_sealed.get() {
+                true => place.continuity.end(),
+                false => Ok(()),
+            };
+            return match complete {
+                Ok(()) => Ok(None),
+                Err(fault) => Err(LogError::corrupt(&path, end, fault)),
+            };
         }
         let size = place.read_size.min(end - position) as usize;
-        let read = data.take();
-        let read = read.unwrap_or_else(|| file.read_at(position, size, IoClass::Background));
+        let ahead = data.take();
+        // What was read ahead may be less than what is wanted now.
+        let size_min = if ahead.is_some() { 0 } else { size };
+        let read = ahead.unwrap_or_else(|| file.read_at(position, size, IoClass::Background));
         let chunk = read.await.map_err(|error| LogError::io(&path, error))?;
-        let found = select(&chunk, request)
+        let found = select(&chunk, request, &mut place.continuity)
             .map_err(|(at, fault)| LogError::corrupt(&path, position + at as u64, fault))?;
         match found {
             Selection::Batches {
@@ -179,7 +227,7 @@ async fn read_segment(
                 next_offset,
             } => {
                 place.position += end as u64;
-                remember(log, segment, &file, next_offset, &place);
+                remember(log, segment, file, next_offset, &place);
                 let batches = chunk.slice(start..end);
                 return Ok(Some(ReadBatches {
                     size: batches.len(),
@@ -191,18 +239,40 @@ async fn read_segment(
             }
             Selection::BeyondBound => return Ok(Some(ReadBatches::empty(request.offset))),
             Selection::More { at, needed } => {
-                let rest = end - position;
-                if at == 0 && chunk.len() as u64 >= rest.min(needed as u64) {
-                    return match segment.is_sealed.get() {
-                        true => Err(LogError::corrupt(&path, position, "a batch is cut off")),
-                        false => Ok(None),
-                    };
-                }
                 place.position += at as u64;
+                let rest = end - position;
+                // A file that ends before the segment does has been cut off, too.
+                let is_all =
+                    chunk.len() < size_min || chunk.len() as u64 >= rest.min(needed as u64);
+                let is_cut_off = at == 0 && is_all;
+                if is_cut_off && !segment.is_sealed.get() {
+                    return Ok(None);
+                }
+                if is_cut_off || is_too_long(log, segment, place.position, needed as u64).await? {
+                    let fault = "a batch is cut off";
+                    return Err(LogError::corrupt(&path, place.position, fault));
+                }
                 place.read_size = place.read_size.max(needed as u64);
             }
         }
     }
+}
+
+/// Whether a batch of this size would reach into the next one: its length has changed. Nothing is
+/// reserved for it.
+pub(super) async fn is_too_long(
+    log: &LogInner,
+    segment: &Rc<Segment>,
+    position: u64,
+    size: u64,
+) -> Result<bool, LogError> {
+    if size <= READ_SIZE {
+        return Ok(false);
+    }
+    let index = load_index(log, segment).await?;
+    let next = index.borrow().next_position(position);
+    let end = next.unwrap_or(segment.written_position.get());
+    Ok(segment.is_sealed.get() && position + size > end)
 }
 
 /// What is returned keeps all that was read: no more than is asked for.
@@ -224,15 +294,26 @@ enum Selection {
     More { at: usize, needed: usize },
 }
 
-/// Looks for the request's batches in `chunk`, which begins with a batch. The error is the byte and
-/// what is wrong there.
-fn select(chunk: &[u8], request: &ReadRequest) -> Result<Selection, (usize, String)> {
+/// Looks for the request's batches in `chunk`, which begins with a batch. Ends before the first
+/// that is not sound; when that is the first of all, the error is its byte and what is wrong.
+fn select(
+    chunk: &[u8],
+    request: &ReadRequest,
+    continuity: &mut Continuity,
+) -> Result<Selection, (usize, String)> {
     let mut at = 0;
     let mut found: Option<(usize, Offset)> = None;
     while let Some(rest) = chunk.get(at..).filter(|rest| rest.len() >= HEADER_SIZE) {
-        let header = BatchHeader::parse(rest).map_err(|error| (at, error.to_string()))?;
+        // It counts once the batch is passed: one that is not all there is looked at again.
+        let mut behind = *continuity;
+        let header = match follow(rest, &mut behind) {
+            Ok(header) => header,
+            Err(_) if found.is_some() => break,
+            Err(fault) => return Err((at, fault)),
+        };
         let size = header.size_in_bytes();
         if header.last_offset() < request.offset {
+            *continuity = behind;
             at += size;
             continue;
         }
@@ -244,15 +325,21 @@ fn select(chunk: &[u8], request: &ReadRequest) -> Result<Selection, (usize, Stri
             break;
         }
         let is_first = found.is_none();
-        if size > rest.len() {
+        let Some(bytes) = rest.get(..size) else {
             if is_first {
                 return Ok(Selection::More { at, needed: size });
             }
             break;
-        }
+        };
         if !is_first && at + size - start > request.size_max {
             break;
         }
+        match continuity.check_bytes(bytes) {
+            Ok(()) => {}
+            Err(_) if !is_first => break,
+            Err(fault) => return Err((at, fault)),
+        }
+        *continuity = behind;
         at += size;
         found = Some((start, header.last_offset() + 1));
     }
@@ -267,6 +354,13 @@ fn select(chunk: &[u8], request: &ReadRequest) -> Result<Selection, (usize, Stri
             needed: HEADER_SIZE,
         }),
     }
+}
+
+/// The next header, if it is one and fits.
+fn follow(bytes: &[u8], continuity: &mut Continuity) -> Result<BatchHeader, String> {
+    let header = BatchHeader::parse(bytes).map_err(|error| error.to_string())?;
+    continuity.follow(&header)?;
+    Ok(header)
 }
 
 fn take_read_ahead(log: &LogInner, segment: &Segment, offset: Offset) -> Option<ReadAhead> {
@@ -312,19 +406,29 @@ async fn open(log: &LogInner, segment: &Rc<Segment>) -> Result<File, LogError> {
     if let Some(file) = segment.open_file() {
         return Ok(file);
     }
-    let path = segment_path(&log.path, segment.base_offset, extension::LOG);
-    check_in_use(segment, &path)?;
-    let opened = log
-        .directory
-        .disk()
-        .open(&path, OpenOptions::default())
-        .await;
-    let file = opened.map_err(|error| LogError::io(&path, error))?;
+    let file = open_by_name(log, segment).await?;
     if segment.is_sealed.get() {
         segment.file.replace(Some(file.clone()));
         log.directory.keep_open(segment);
     }
     Ok(file)
+}
+
+/// The file of a sealed segment, opened for this caller alone: the files that readers want stay
+/// open.
+pub(super) async fn open_apart(log: &LogInner, segment: &Rc<Segment>) -> Result<File, LogError> {
+    let _names = log.names.acquire(1).await;
+    log.check_open()?;
+    open_by_name(log, segment).await
+}
+
+/// While names cannot change.
+async fn open_by_name(log: &LogInner, segment: &Segment) -> Result<File, LogError> {
+    let path = segment_path(&log.path, segment.base_offset, extension::LOG);
+    check_in_use(segment, &path)?;
+    let disk = log.directory.disk();
+    let opened = disk.open(&path, OpenOptions::default()).await;
+    opened.map_err(|error| LogError::io(&path, error))
 }
 
 /// A dropped segment's name may be another file's by now.

@@ -85,7 +85,8 @@ impl SegmentScan<'_> {
                 if batch.base_offset < self.gaps_end {
                     expected = expected.max(batch.base_offset);
                 }
-                if let Some(fault) = discontinuity(&batch, expected, state) {
+                let fault = discontinuity(&batch, expected, state);
+                if let Some(fault) = fault.or_else(|| index.misfit(&batch, start)) {
                     return Ok(ScanStop {
                         is_gap: batch.base_offset > expected,
                         ..ScanStop::new(start, fault)
@@ -224,6 +225,9 @@ pub fn discontinuity(batch: &BatchHeader, expected: Offset, state: &LogState) ->
     }
     if batch.last_offset_delta < 0 {
         return Some(format!("last offset delta {}", batch.last_offset_delta));
+    }
+    if batch.next_offset() <= batch.base_offset {
+        return Some("offsets beyond the largest".to_owned());
     }
     let epoch = batch.partition_leader_epoch;
     let latest = state.epochs.epoch_for_offset(expected).unwrap_or(-1);

@@ -1,5 +1,6 @@
 //! The two sparse indexes of a segment, in memory.
 
+use crate::batch::BatchHeader;
 use crate::log_state::{OffsetIndexEntry, RecoveryCheckpoint, TimeIndexEntry};
 use crate::types::{Offset, Timestamp};
 
@@ -19,6 +20,14 @@ pub(super) struct SegmentIndex {
     pub(super) max_timestamp_offset: Offset,
     /// Timestamp of the first batch: time-based rolling counts from it.
     pub(super) first_timestamp: Timestamp,
+}
+
+/// Where a search in a segment begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct IndexStart {
+    pub(super) position: u64,
+    /// Of the batch that begins there; `None` at the segment's start.
+    pub(super) last_offset: Option<Offset>,
 }
 
 impl SegmentIndex {
@@ -107,6 +116,17 @@ impl SegmentIndex {
         self.bytes_since_entry += size;
     }
 
+    /// Why a batch at `position` cannot be in this segment; none of ours is such.
+    pub(super) fn misfit(&self, batch: &BatchHeader, position: u64) -> Option<String> {
+        let relative = batch.last_offset().checked_sub(self.base_offset);
+        let is_near = relative.is_some_and(|relative| u32::try_from(relative).is_ok());
+        let is_low = u32::try_from(position).is_ok();
+        (!is_near || !is_low).then(|| {
+            let (offset, base) = (batch.last_offset(), self.base_offset);
+            format!("offset {offset} at byte {position} is too far behind {base}")
+        })
+    }
+
     /// The segment takes no more batches: the time index ends with the largest timestamp.
     pub(super) fn seal(&mut self) {
         self.add_time_entry();
@@ -129,17 +149,42 @@ impl SegmentIndex {
         u32::try_from(offset - self.base_offset).expect("a segment holds below 2^31 offsets")
     }
 
-    /// A position at or before the batch that contains `offset`, or the first one behind it: what
-    /// is missing before this segment is looked for here, too.
-    pub(super) fn position_of(&self, offset: Offset) -> u64 {
+    /// Where a batch begins at or before the one that contains `offset`, or the first one behind
+    /// it: what is missing before this segment is looked for here, too.
+    pub(super) fn start_of(&self, offset: Offset) -> IndexStart {
         let relative = offset.max(self.base_offset) - self.base_offset;
         let relative = u32::try_from(relative).unwrap_or(u32::MAX);
         let after = self
             .offsets
             .partition_point(|entry| entry.relative_offset <= relative);
-        after
-            .checked_sub(1)
-            .map_or(0, |at| u64::from(self.offsets[at].position))
+        self.start_before_entry(after)
+    }
+
+    /// The start before the one at `position`, which is not that of the segment.
+    pub(super) fn start_before(&self, position: u64) -> IndexStart {
+        let at = self
+            .offsets
+            .partition_point(|entry| u64::from(entry.position) < position);
+        self.start_before_entry(at)
+    }
+
+    fn start_before_entry(&self, index: usize) -> IndexStart {
+        let entry = index.checked_sub(1).map(|at| self.offsets[at]);
+        IndexStart {
+            position: entry.map_or(0, |entry| u64::from(entry.position)),
+            last_offset: entry.map(|entry| self.base_offset + i64::from(entry.relative_offset)),
+        }
+    }
+
+    /// Where the first batch begins that is indexed and behind `position`: no batch at `position`
+    /// is longer. `None` behind the last entry.
+    pub(super) fn next_position(&self, position: u64) -> Option<u64> {
+        let after = self
+            .offsets
+            .partition_point(|entry| u64::from(entry.position) <= position);
+        self.offsets
+            .get(after)
+            .map(|entry| u64::from(entry.position))
     }
 
     /// An offset at or before the first record that is not earlier than `timestamp`.

@@ -69,6 +69,9 @@ metrics! {
         DiskFlushes, "disk_flushes", Count, "Device flushes (fdatasync) submitted.";
         DiskReads, "disk_reads", Count, "Reads submitted to log files.";
         DiskReadBytes, "disk_read_bytes", Bytes, "Bytes of those reads.";
+        CorruptBatches, "corrupt_batches", Count, "Damaged places found in log files, each once.";
+        VerifiedBatches, "verified_batches", Count, "Stored batches read and found sound.";
+        VerifiedBytes, "verified_bytes", Bytes, "Bytes of segments read to verify them.";
         DiskErrors, "disk_errors", Count, "Failed operations on log directories.";
         SegmentsRolled, "segments_rolled", Count, "Segments closed for a new one.";
         SegmentsRecycled, "segments_recycled", Count, "New segments in the file of a dropped one.";

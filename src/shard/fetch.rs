@@ -11,7 +11,7 @@ use super::core::{Core, ReplyTo, Shard, handle};
 use super::message::{FetchItem, FetchLimits, FetchOutcome, Message, RecordsRange, Reply, Request};
 use super::watchers::Watcher;
 use crate::io::{Notify, Task, oneshot};
-use crate::log::{COLD_READ_SIZE, ReadBatches, ReadOutcome, ReadRequest, ReadSource};
+use crate::log::{COLD_READ_SIZE, LogError, ReadBatches, ReadOutcome, ReadRequest, ReadSource};
 use crate::metrics::Counter;
 use crate::types::{ErrorCode, ShardId, TopicIdPartition};
 
@@ -251,7 +251,10 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Left) -> Started {
             let log = replica.log().clone();
             let reading = core.reactor.spawn(async move {
                 log.read_cold(request).await.map_err(|error| {
-                    tracing::warn!(partition = %log.partition(), %error, "a read failed");
+                    // Damage was told when it was found, once.
+                    if !matches!(error, LogError::Corrupt { .. }) {
+                        tracing::warn!(partition = %log.partition(), %error, "a read failed");
+                    }
                     error.error_code()
                 })
             });

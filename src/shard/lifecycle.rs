@@ -13,6 +13,7 @@ use super::message::{EntriesByDirectory, Message, Reply, Request, ServerEvent};
 use super::metadata_log::MetadataLog;
 use super::retention;
 use super::startup::{self, PreparedDirectory, Purpose};
+use super::verification;
 use crate::config::BrokerConfig;
 use crate::controller::{
     Controller, ControllerReply, ControllerRequest, RECORDS_PER_REQUEST_MAX, bootstrap_records,
@@ -366,7 +367,10 @@ pub(super) fn start(core: &Rc<Core>, to: ReplyTo, request: Request) {
             } => Reply::Opened(match serving.open_directories(&directories).await {
                 Ok(()) => {
                     *serving.missing.borrow_mut() = missing;
-                    serving.open_logs(image).await
+                    let opened = serving.open_logs(image).await;
+                    let verifying = verification::run(Rc::clone(&serving));
+                    serving.reactor.spawn(verifying).detach();
+                    opened
                 }
                 Err(error) => Err(error),
             }),

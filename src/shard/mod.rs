@@ -40,6 +40,7 @@ mod retention;
 mod startup;
 mod survey;
 mod takeover;
+mod verification;
 mod watchers;
 
 pub use self::core::{Shard, TopicView};

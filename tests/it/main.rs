@@ -37,6 +37,7 @@ mod config_commands;
 mod config_load;
 mod configs;
 mod connections;
+mod corruption;
 mod create_partitions;
 mod create_topics;
 mod delete_records;

@@ -72,6 +72,7 @@ impl BrokerProcess {
     fn start_with(directory: &Path, more: &[&str], stderr: Stdio) -> BrokerProcess {
         let mut child = command(directory, more)
             .env("RINGLOG_LOG", "error")
+            .env("NO_COLOR", "1")
             .stderr(stderr)
             .stdout(Stdio::piped())
             .spawn()

@@ -10,6 +10,7 @@ mod broker;
 mod config_changes;
 mod connections;
 mod corruption;
+mod damage;
 mod directories;
 #[path = "../it/exposition.rs"]
 mod exposition;

@@ -161,6 +161,22 @@ pub(super) const KEYS: &[Key] = &[
             "A class P partition never has more bytes than this written but not flushed. \
              Recovery tells a torn tail from corruption by it. Not below `message.max.bytes`.",
         ),
+    Key::broker("log.verify.bytes.per.second", Kind::Long)
+        .own()
+        .default("1048576")
+        .valid(Valid::AtLeast(0))
+        .doc(
+            "Rate at which the broker reads its sealed segments again and checks every batch, to \
+             find damage before a reader does. 0: it does not.",
+        ),
+    Key::broker("log.verify.interval.ms", Kind::Long)
+        .own()
+        .default("604800000")
+        .valid(Valid::AtLeast(1))
+        .doc(
+            "A pass over all sealed segments begins at most once in this time; the first no later \
+             than ten minutes after the start.",
+        ),
     Key::broker("message.max.bytes", Kind::Int)
         .dynamic()
         .default("1048588")

@@ -62,7 +62,7 @@ fn a_lookup_never_passes_what_it_looks_for() {
     let mut latest = NO_TIMESTAMP;
     for batch in BatchIter::new(log, CrcCheck::Skip) {
         for offset in batch.base_offset..=batch.last_offset() {
-            let found = index.position_of(offset);
+            let found = index.start_of(offset).position;
             assert!(found <= position, "offset {offset}");
             assert!(
                 position - found <= 2 * INTERVAL,
@@ -97,7 +97,29 @@ fn what_is_missing_before_a_segment_is_looked_for_from_its_start() {
         let index = SegmentIndex::decode(*base_offset, offsets, times);
         assert!(!index.offsets.is_empty());
         for offset in [0, base_offset - 1, *base_offset] {
-            assert_eq!(index.position_of(offset), 0, "{offset} from {base_offset}");
+            assert_eq!(
+                index.start_of(offset).position,
+                0,
+                "{offset} from {base_offset}"
+            );
         }
     }
+}
+
+#[test]
+fn a_batch_that_no_entry_can_hold_is_a_misfit() {
+    let (base, log) = (SEGMENTS[0].0, SEGMENTS[0].1[0]);
+    let index = SegmentIndex::new(base);
+    let batch = BatchIter::new(log, CrcCheck::Verify).next().unwrap();
+    let at = |base_offset: Offset| BatchHeader {
+        base_offset,
+        last_offset_delta: i32::MAX,
+        ..*batch.header()
+    };
+    let far = i64::from(i32::MAX);
+    assert_eq!(index.misfit(&at(base), 0), None);
+    assert_eq!(index.misfit(&at(base + far), u64::from(u32::MAX)), None);
+    assert!(index.misfit(&at(base + far + 2), 0).is_some());
+    assert!(index.misfit(&at(Offset::MAX - far), 0).is_some());
+    assert!(index.misfit(&at(base), u64::from(u32::MAX) + 1).is_some());
 }
