@@ -82,7 +82,9 @@ class Numbered:
             if error:
                 self.failure = f"record {number}: {error}"
             else:
-                self.acknowledged.append((number, message.offset()))
+                # None: acknowledged by the answer to a retry, which does not say where.
+                offset = message.offset()
+                self.acknowledged.append((number, -1 if offset is None else offset))
 
         return done
 
