@@ -15,8 +15,10 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, KafkaError, TopicPartition
 
-from checker import Fault, Watch
-from control import ROUND, Control
+# A program of its own: what the checks share with the other tests lies above.
+sys.path.append(str(Path(__file__).resolve().parents[1]))
+from checker import Fault, Watch  # noqa: E402
+from control import ROUND, Control  # noqa: E402
 
 # Records of each partition that a reader looks at again at most in each round. The first reader
 # takes the newest ones, which a crash would take; the others begin anywhere among these.
