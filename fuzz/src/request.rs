@@ -65,8 +65,8 @@ fn check<R: Request + PartialEq + Debug>(header: &RequestHeader, body: Bytes) {
     assert_eq!(encoded(&decoded, version), again);
 }
 
-/// Without `encode_request`, which relies on the crate's `compute_size`: that does not agree with its
-/// encoder for some messages that were decoded from hostile bytes. Why is not known yet.
+/// Without `encode_request`, which relies on the crate's `compute_size`: that does not agree with
+/// its encoder for some messages that were decoded from hostile bytes. Why is not known yet.
 pub(crate) fn encoded<T: Encodable + Debug>(message: &T, version: i16) -> Bytes {
     let mut body = BytesMut::new();
     let encoded = message.encode(&mut body, version);

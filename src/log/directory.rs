@@ -146,6 +146,21 @@ struct DirectoryInner {
     corruptions: Corruptions,
 }
 
+/// Where word of a failed flush cannot be opened: its name says it all. On a disk whose flushes
+/// fail there may be no more than that.
+async fn unreadable_marker(
+    disk: &Disk,
+    directory: &Path,
+    (marker, error): (PathBuf, std::io::Error),
+) -> LogError {
+    let entries = disk.list_dir(directory).await.unwrap_or_default();
+    let is_marker = |name: &str| marker.file_name().is_some_and(|own| own == name);
+    match entries.iter().any(|entry| is_marker(&entry.name)) {
+        true => LogError::NotTrusted { marker },
+        false => LogError::io(&marker, error),
+    }
+}
+
 impl LogDirectory {
     /// Opens the directory (it exists and is locked by the caller): its facts, its flush file.
     pub async fn open(
@@ -164,7 +179,7 @@ impl LogDirectory {
         match disk.open(&marker, OpenOptions::default()).await {
             Ok(_) => return Err(LogError::NotTrusted { marker }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(LogError::io(&marker, error)),
+            Err(error) => return Err(unreadable_marker(&disk, &path, (marker, error)).await),
         }
         let flush_path = path.join(FLUSH_FILE);
         let device_flush = disk.device_flush(&flush_path).await;
