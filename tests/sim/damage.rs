@@ -6,16 +6,15 @@ use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
 
-use ringlog::batch::{BatchBuilder, BatchHeader, BatchIter, BatchOptions, CrcCheck, HEAD_SIZE};
+use ringlog::batch::{BatchBuilder, BatchIter, BatchOptions, CrcCheck};
 use ringlog::io::Reactor;
 use ringlog::io::sim::{MachineId, SimOptions, Simulation};
 use ringlog::log::{
-    AppendPlan, BatchToAppend, BrokenRule, DirectoryOptions, Log, LogConfig, LogError, ReadRequest,
-    VerifyPace,
+    AppendPlan, BrokenRule, DirectoryOptions, Log, LogConfig, LogError, ReadRequest, VerifyPace,
 };
 use ringlog::metrics::Counter;
 
-use crate::one_log::{directory_options, open_with};
+use crate::one_log::{append_bytes, directory_options, open_with};
 
 const UNIT: usize = 4096;
 
@@ -58,22 +57,14 @@ fn append(reactor: &Reactor, log: &Log, offset: usize) {
     builder.append(now, None, Some(&value(offset)), &[]);
     let bytes = builder.close();
     assert_eq!(bytes.len(), UNIT);
-    let header = BatchHeader::parse(&bytes).unwrap();
     let plan = AppendPlan {
         size: bytes.len(),
         last_offset_delta: 0,
         max_timestamp: now,
     };
     log.prepare_append(&plan, now);
-    let base_offset = offset as i64;
-    log.state().log_end_offset += 1;
-    log.append(BatchToAppend {
-        head: header.head(base_offset, 0),
-        body: bytes.slice(HEAD_SIZE..),
-        base_offset,
-        last_offset: base_offset,
-        max_timestamp: now,
-    });
+    assert_eq!(log.state().log_end_offset, offset as i64);
+    append_bytes(log, &bytes, now);
 }
 
 /// A log of sealed segments and one batch more, stopped.

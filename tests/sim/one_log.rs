@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use bytes::Bytes;
 use ringlog::batch::{BatchBuilder, BatchHeader, BatchOptions, HEAD_SIZE};
 use ringlog::io::Reactor;
 use ringlog::log::{
@@ -64,7 +65,13 @@ pub(crate) fn append(log: &Log, now: i64) -> u64 {
     let mut builder = BatchBuilder::new(BatchOptions::default(), 0);
     builder.append(now, None, Some(&[b'v'; VALUE_SIZE]), &[]);
     let bytes = builder.close();
-    let header = BatchHeader::parse(&bytes).unwrap();
+    append_bytes(log, &bytes, now);
+    bytes.len() as u64
+}
+
+/// Appends a batch of one record, made already; `now` is its time.
+pub(crate) fn append_bytes(log: &Log, bytes: &Bytes, now: i64) {
+    let header = BatchHeader::parse(bytes).unwrap();
     let base_offset = log.state().log_end_offset;
     log.state().log_end_offset += 1;
     log.append(BatchToAppend {
@@ -74,5 +81,4 @@ pub(crate) fn append(log: &Log, now: i64) -> u64 {
         last_offset: base_offset,
         max_timestamp: now,
     });
-    bytes.len() as u64
 }
