@@ -48,6 +48,9 @@ struct Name {
     /// A change to class K may still be carried out, whatever the name stands for then: its fate is
     /// unknown.
     stray_class_change: bool,
+    /// The broker's life in which a creation or deletion was last sent and not answered. As long as
+    /// it lasts, that may be carried out, whatever the name stands for then.
+    unanswered_in: Option<u64>,
     /// Retention may delete anything, whatever the name stands for: it was asked for.
     has_retention: bool,
 }
@@ -119,6 +122,18 @@ impl Topics {
     /// A creation of this name is sent.
     pub(in crate::sim) fn creating(&mut self, name: &str) {
         self.names.entry(name.to_owned()).or_default().may_appear = true;
+    }
+
+    /// A creation or deletion of this name got no answer in this life of the broker.
+    pub(in crate::sim) fn left_unanswered(&mut self, name: &str, life: u64) {
+        let known = self.names.entry(name.to_owned()).or_default();
+        known.unanswered_in = Some(life);
+    }
+
+    /// Whether the name may come to stand for something else without a new request.
+    pub(in crate::sim) fn may_change_by_itself(&self, name: &str, life: u64) -> bool {
+        let known = self.names.get(name);
+        known.is_some_and(|known| known.unanswered_in == Some(life))
     }
 
     /// A topic is there: its creation was acknowledged, or it was listed after one that was sent.

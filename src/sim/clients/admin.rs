@@ -1,5 +1,6 @@
 //! The administrator: the only one who creates and deletes the planned topics. A call whose fate is
-//! unknown is repeated until it is known.
+//! unknown is repeated until it is known; what was sent before may still be carried out after that,
+//! as long as the broker lives, so that the name is left alone until the next one.
 
 use super::cast::Cast;
 use super::{growth, settings};
@@ -91,9 +92,9 @@ impl Administrator {
         let plan = plans[ledger.below(plans.len() as u64) as usize].clone();
         let is_alive = ledger.name_state(&plan.name).is_some();
         match ledger.below(13) {
-            0 if is_alive => {
+            0 if is_alive && self.may_touch(&plan.name) => {
                 self.delete(&plan.name).await;
-                if !ledger.one_in(4) {
+                if !ledger.one_in(4) && self.may_touch(&plan.name) {
                     self.cast.pause(PAUSE_MS_MAX).await;
                     self.create(&plan).await;
                 }
@@ -109,9 +110,23 @@ impl Administrator {
                 settings::change_topic(&self.cast, &self.admin, &plan.name).await;
             }
             12 => settings::change_brokers(&self.cast, &self.admin).await,
-            _ if !is_alive => self.create(&plan).await,
+            _ if !is_alive && self.may_touch(&plan.name) => self.create(&plan).await,
             _ => {}
         }
+    }
+
+    /// Whether nothing that was sent before may still create or delete the topic.
+    fn may_touch(&self, name: &str) -> bool {
+        let ledger = &self.cast.ledger;
+        let topics = ledger.topics.borrow();
+        !topics.may_change_by_itself(name, ledger.life.get())
+    }
+
+    /// Nobody knows whether a creation or deletion was, or will be, carried out.
+    fn left_unanswered(&self, name: &str) {
+        let ledger = &self.cast.ledger;
+        let mut topics = ledger.topics.borrow_mut();
+        topics.left_unanswered(name, ledger.life.get());
     }
 
     async fn create(&self, plan: &TopicPlan) {
@@ -136,6 +151,7 @@ impl Administrator {
                     let _ = list(&self.cast, &self.admin).await;
                 }
                 Err(_) => {
+                    self.left_unanswered(&plan.name);
                     if !std::mem::replace(&mut is_unknown, true) {
                         ledger.reached(State::CreationUnknown);
                     }
@@ -175,6 +191,7 @@ impl Administrator {
                 ledger.topics.borrow_mut().deleted(name);
                 return ledger.reached(State::TopicDeleted);
             }
+            self.left_unanswered(name);
             if !std::mem::replace(&mut is_unknown, true) {
                 ledger.reached(State::DeletionUnknown);
             }

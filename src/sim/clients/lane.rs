@@ -243,7 +243,7 @@ impl Lane {
                 return Delivered::Left;
             }
             if self.has_changed(target) {
-                self.begin_anew();
+                self.leave();
                 return Delivered::Left;
             }
             let Some(missing) = self.attempt(target, &wanted).await else {
@@ -295,7 +295,6 @@ impl Lane {
                 ledger.violated(format!("deleted topic {id} has acknowledged a record"));
             }
             if self.has_changed(target) {
-                self.begin_anew();
                 return self.leave();
             }
             let has_failed = !missing.is_empty();
@@ -308,17 +307,14 @@ impl Lane {
         Some(missing)
     }
 
-    /// What is on its way under the old producer id may still be stored, behind what comes under
-    /// the next one: no order holds between the two.
-    fn begin_anew(&mut self) {
-        self.number = self.cast.ledger.add_producer(Guarantee::OnceInOrder);
-    }
-
-    /// The answers behind one that leaves the partition are not waited for.
+    /// The answers behind one that leaves the partition are not waited for. What is on its way
+    /// under the old producer id may still be stored, behind what comes under the next one: no
+    /// order holds between the two.
     fn leave(&mut self) -> Option<Vec<usize>> {
         if let Some(wire) = self.wire.take() {
             wire.close();
         }
+        self.number = self.cast.ledger.add_producer(Guarantee::OnceInOrder);
         None
     }
 
