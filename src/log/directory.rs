@@ -124,6 +124,7 @@ struct DirectoryInner {
     starved: RefCell<VecDeque<Weak<LogInner>>>,
     dirty_changed: Notify,
     write_bytes_available: Cell<usize>,
+    unwritten_bytes: Cell<u64>,
     delete_delay: Cell<Duration>,
     spare_buffers: RefCell<SpareBuffers>,
     zeroed_ahead: Cell<u64>,
@@ -197,6 +198,7 @@ impl LogDirectory {
                 starved: RefCell::default(),
                 dirty_changed: Notify::new(),
                 write_bytes_available: Cell::new(options.write_bytes_in_flight_max),
+                unwritten_bytes: Cell::new(0),
                 delete_delay: Cell::new(options.delete_delay),
                 spare_buffers: RefCell::default(),
                 zeroed_ahead: Cell::new(0),
@@ -229,6 +231,22 @@ impl LogDirectory {
     /// Bytes of written batches that the tails of the shard's logs keep.
     pub fn tail_bytes(&self) -> usize {
         self.inner.options.tail_budget.used()
+    }
+
+    /// Appended bytes of the shard's logs that are not yet written.
+    pub(super) fn unwritten_bytes(&self) -> u64 {
+        self.inner.unwritten_bytes.get()
+    }
+
+    pub(super) fn count_appended(&self, size: u64) {
+        let unwritten = &self.inner.unwritten_bytes;
+        unwritten.set(unwritten.get() + size);
+    }
+
+    /// So many bytes are written, or will never be.
+    pub(super) fn count_written(&self, size: u64) {
+        let unwritten = &self.inner.unwritten_bytes;
+        unwritten.set(unwritten.get() - size);
     }
 
     pub(super) fn metrics(&self) -> &ShardMetrics {

@@ -141,6 +141,14 @@ impl Core {
     }
 }
 
+impl Drop for LogInner {
+    fn drop(&mut self) {
+        let core = self.core.get_mut();
+        let unwritten = core.appended_bytes - core.written_bytes;
+        self.directory.count_written(unwritten);
+    }
+}
+
 impl LogInner {
     /// A log as it was found on disk.
     pub(super) fn new(
@@ -332,6 +340,7 @@ impl Log {
         core.tail.push(batch, active, position);
         core.appended_bytes += size;
         drop(core);
+        inner.directory.count_appended(size);
         inner.directory.mark_dirty(inner);
     }
 
@@ -348,10 +357,16 @@ impl Log {
         self.inner.core.borrow().durable_end
     }
 
-    /// Appended bytes that are not yet written: what admission charges.
+    /// Appended bytes that are not yet written.
     pub fn unwritten_bytes(&self) -> u64 {
         let core = self.inner.core.borrow();
         core.appended_bytes - core.written_bytes
+    }
+
+    /// The same of all logs of its directory on this shard: memory that nothing gives back before
+    /// the disk has taken it.
+    pub fn unwritten_bytes_of_directory(&self) -> u64 {
+        self.inner.directory.unwritten_bytes()
     }
 
     /// Written bytes that no flush has made durable.

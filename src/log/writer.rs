@@ -237,7 +237,9 @@ fn completed(
     if !segment.has_unflushed.replace(true) {
         core.unflushed.push(Rc::clone(segment));
     }
+    let before = core.written_bytes;
     let charges = advance_written(&mut core);
+    log.directory.count_written(core.written_bytes - before);
     drop(core);
     for charge in charges {
         log.directory.tail_budget().batch_written(log, charge);

@@ -92,6 +92,7 @@ metrics! {
         RequestMemoryWaiters, "request_memory_waiters", Count, "Connections that wait for memory.";
         ResponseMemoryBytes, "response_memory_bytes", Bytes, "Records that answers hold.";
         TailCacheBytes, "tail_cache_bytes", Bytes, "Memory of the tail cache.";
+        UnwrittenBytes, "unwritten_bytes", Bytes, "Bytes appended and not written.";
         UnflushedBytes, "unflushed_bytes", Bytes, "Bytes written and not flushed.";
         ParkedProduces, "parked_produces", Count, "Produces that wait for the high watermark.";
         ParkedFetches, "parked_fetches", Count, "Fetches that wait for records.";

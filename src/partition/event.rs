@@ -10,7 +10,8 @@ pub type Ticket = u64;
 /// What a producer waits for (`acks`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Acks {
-    /// 0: nothing.
+    /// 0: nobody. It is complete with the leader's write all the same, whatever its deadline:
+    /// until then its memory is not free.
     None,
     /// 1: the leader's write.
     Leader,

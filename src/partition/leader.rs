@@ -310,17 +310,18 @@ impl Leader {
         effects: &mut Vec<Effect>,
     ) {
         let (queue, reached) = match acks {
-            Acks::None => return complete(waiter, log, effects),
-            Acks::Leader => (&mut self.waiting_for_write, self.progress.written_end),
+            Acks::None | Acks::Leader => (&mut self.waiting_for_write, self.progress.written_end),
             Acks::All => (&mut self.waiting_for_commit, self.high_watermark),
         };
         if end <= reached {
             return complete(waiter, log, effects);
         }
+        let deadline = match acks {
+            Acks::None => Monotonic::MAX,
+            Acks::Leader | Acks::All => deadline,
+        };
         queue.push(end, deadline, waiter);
-        if self.timer.is_none_or(|timer| deadline < timer) {
-            self.set_timer(deadline, effects);
-        }
+        self.wake_by(deadline, effects);
     }
 
     fn take_progress(&mut self, progress: Progress, log: &LogState, effects: &mut Vec<Effect>) {
@@ -380,13 +381,15 @@ impl Leader {
             .filter_map(|queue| queue.earliest_deadline())
             .min();
         if let Some(deadline) = earliest {
-            self.set_timer(deadline, effects);
+            self.wake_by(deadline, effects);
         }
     }
 
-    fn set_timer(&mut self, deadline: Monotonic, effects: &mut Vec<Effect>) {
-        self.timer = Some(deadline);
-        effects.push(Effect::SetTimer(deadline));
+    fn wake_by(&mut self, deadline: Monotonic, effects: &mut Vec<Effect>) {
+        if deadline < self.timer.unwrap_or(Monotonic::MAX) {
+            self.timer = Some(deadline);
+            effects.push(Effect::SetTimer(deadline));
+        }
     }
 
     fn leave(&mut self, role: Role, effects: &mut Vec<Effect>) {

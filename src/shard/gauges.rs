@@ -20,12 +20,14 @@ impl Core {
     pub(super) fn set_gauges(&self) {
         let mut log_size = 0;
         let mut offsets = 0;
+        let mut unwritten = 0;
         let mut unflushed = 0;
         let mut parked_produces = 0;
         let replicas = self.replicas.borrow();
         for replica in replicas.values() {
             let log = replica.log();
             log_size += log.size_in_bytes();
+            unwritten += log.unwritten_bytes();
             unflushed += log.unflushed_bytes();
             parked_produces += replica.waiting_count();
             let state = log.state();
@@ -37,6 +39,7 @@ impl Core {
         metrics.set(Gauge::OfflinePartitions, gauge(self.offline.borrow().len()));
         metrics.set(Gauge::LogSizeBytes, gauge(log_size));
         metrics.set(Gauge::LogOffsets, offsets);
+        metrics.set(Gauge::UnwrittenBytes, gauge(unwritten));
         metrics.set(Gauge::UnflushedBytes, gauge(unflushed));
         metrics.set(Gauge::TailCacheBytes, gauge(tail_bytes));
         metrics.set(Gauge::ParkedProduces, gauge(parked_produces));

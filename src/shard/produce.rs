@@ -9,9 +9,9 @@ use std::time::Duration;
 use super::core::{Core, ReplyTo, Shard};
 use super::message::{Message, ProduceItem, Reply, Request};
 use super::replica::{ProduceOutcome, Replica};
-use crate::metrics::{Distribution, Stage, StageClock};
+use crate::metrics::{Counter, Distribution, Stage, StageClock};
 use crate::partition::{Acks, Event};
-use crate::types::{ShardId, TopicIdPartition};
+use crate::types::{ErrorCode, ShardId, TopicIdPartition};
 
 /// How late the timeout of a produce request may be answered.
 const EXPIRY_INTERVAL: Duration = Duration::from_millis(50);
@@ -137,6 +137,10 @@ pub(super) fn start(
     let deadline = core.reactor.now() + timeout.max(OWN_DISK_TIME_MIN);
     for (slot, item) in items.into_iter().enumerate() {
         let outcome = match (core.serving(&item.partition), Acks::from_wire(acks)) {
+            (Ok(replica), Ok(_)) if core.has_too_much_unwritten(&replica) => {
+                core.metrics.increment(Counter::ProducesExpired);
+                ProduceOutcome::failed(ErrorCode::RequestTimedOut, None)
+            }
             (Ok(replica), Ok(acks)) => {
                 replica.produce(core, item, acks, deadline, (Rc::clone(&call), slot));
                 continue;
@@ -151,6 +155,14 @@ pub(super) fn start(
 }
 
 impl Core {
+    /// Whether the disk of a partition owes more than all requests in flight can be: then some have
+    /// timed out, whose batches are held still. Another would not be in time either, and without
+    /// this a disk that hangs would let those that come again and again take all memory.
+    fn has_too_much_unwritten(&self, replica: &Replica) -> bool {
+        let requests_max = self.config.shard_request_memory_bytes * self.reactor.shard_count();
+        replica.log().unwritten_bytes_of_directory() > requests_max as u64
+    }
+
     /// Tells every fetch that watches a partition, once.
     pub(super) fn wake_watchers(&self, partition: &TopicIdPartition) {
         if self.watchers.borrow().is_empty() {

@@ -11,6 +11,9 @@ pub type Timestamp = i64;
 pub struct Monotonic(pub u64);
 
 impl Monotonic {
+    /// Never.
+    pub const MAX: Monotonic = Monotonic(u64::MAX);
+
     /// Time from `earlier` to `self`; zero when `earlier` is later.
     pub fn since(self, earlier: Monotonic) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))

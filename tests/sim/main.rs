@@ -20,6 +20,7 @@ mod log_model;
 mod one_log;
 mod producer_expiry;
 mod rules;
+mod slow_disk;
 mod stages;
 mod takeover;
 mod two_crashes;

@@ -31,7 +31,7 @@ const UNHIT_MAX: f64 = 0.001;
 /// Requests whose times are averaged.
 const REQUEST_COUNT: usize = 10;
 
-const PRODUCE_VERSION: i16 = 13;
+pub(crate) const PRODUCE_VERSION: i16 = 13;
 pub(crate) const FETCH_VERSION: i16 = 17;
 const CREATE_VERSION: i16 = 7;
 const METADATA_VERSION: i16 = 12;
@@ -76,7 +76,7 @@ impl Client {
         }
     }
 
-    fn produce_request(&self, partition: i32, size: usize) -> ProduceRequest {
+    pub(crate) fn produce_request(&self, partition: i32, size: usize) -> ProduceRequest {
         let mut builder = BatchBuilder::new(BatchOptions::default(), size);
         builder.append(NO_TIMESTAMP, None, Some(&vec![7; size]), &[]);
         let data = PartitionProduceData::default()

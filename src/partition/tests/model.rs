@@ -134,8 +134,7 @@ impl Model {
         }
         // What the new state of the log satisfies.
         let satisfied = |open: &Open| match open.acks {
-            Acks::None => true,
-            Acks::Leader => self.progress.written_end >= open.end,
+            Acks::None | Acks::Leader => self.progress.written_end >= open.end,
             Acks::All => self.high_watermark >= open.end,
         };
         for (&ticket, open) in &self.open {
@@ -162,7 +161,10 @@ impl Model {
     fn produce(&mut self, producer: u8, sequence: i32, record_count: i32, acks: u8, wait: u64) {
         self.ticket += 1;
         let acks = [Acks::None, Acks::Leader, Acks::All][usize::from(acks)];
-        let deadline = Monotonic(self.now.0 + wait);
+        let deadline = match acks {
+            Acks::None => Monotonic::MAX,
+            Acks::Leader | Acks::All => Monotonic(self.now.0 + wait),
+        };
         let mut batch = batch(record_count);
         if producer > 0 {
             batch = from_producer(sequence, record_count);
