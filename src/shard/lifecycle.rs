@@ -84,9 +84,11 @@ impl Shard {
         let prepared = startup::prepare(&core.reactor, &core.config).await?;
         let cluster_id = Arc::from(prepared.cluster_id.as_str());
         let mut disk = Vec::new();
-        for directory in &prepared.directories {
+        let directories = prepared.directories.iter();
+        for (directory, &was_formatted) in directories.zip(&prepared.were_formatted) {
             disk.extend(startup::describe(directory, prepared.directories.len() > 1));
-            if !directory.was_stopped_cleanly && directory.refused.is_none() {
+            let is_used = was_formatted && directory.refused.is_none();
+            if is_used && !directory.was_stopped_cleanly {
                 tracing::info!(
                     directory = %directory.path.display(),
                     "no marker of a clean stop: logs are recovered from their checkpoints"
