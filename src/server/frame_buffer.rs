@@ -1,4 +1,9 @@
-//! Reading frames from a connection without copying what was read.
+//! Reading frames from a connection, the large ones without copying what was read.
+//!
+//! # Non-obvious
+//! - What the log keeps of a frame keeps all memory that the frame is in. A frame of 8 KiB in a
+//!   buffer that was made for [`READ_SIZE`] would cost the tail cache eight times what it is
+//!   charged; so it is copied.
 
 use bytes::{Bytes, BytesMut};
 
@@ -10,8 +15,9 @@ use crate::protocol::FRAME_PREFIX_SIZE;
 const READ_SIZE: usize = 64 << 10;
 
 /// Frames above this size get memory of their own, exactly as large as they are: nothing of the
-/// next request lands behind them, and what the log keeps of them pins nothing else.
-const SHARED_FRAME_SIZE_MAX: usize = 16 << 10;
+/// next request lands behind them, and what the log keeps of them pins nothing else. It keeps
+/// nothing of smaller ones: the tail copies such batches.
+const SHARED_FRAME_SIZE_MAX: usize = 4 << 10;
 
 /// The bytes of one connection that were read and not yet handed out.
 #[derive(Default)]
@@ -58,10 +64,13 @@ impl FrameBuffer {
         went_on: impl Fn(),
     ) -> std::io::Result<Bytes> {
         let _prefix = self.buffer.split_to(FRAME_PREFIX_SIZE);
-        let missing = size.saturating_sub(self.buffer.len());
-        if size > SHARED_FRAME_SIZE_MAX && missing > 0 {
+        if size > SHARED_FRAME_SIZE_MAX {
             let mut own = BytesMut::with_capacity(size);
-            own.extend_from_slice(&self.buffer);
+            let arrived = self.buffer.split_to(size.min(self.buffer.len()));
+            own.extend_from_slice(&arrived);
+            if own.len() == size {
+                return Ok(own.freeze());
+            }
             self.buffer = own;
         }
         while self.buffer.len() < size {
@@ -78,3 +87,6 @@ impl FrameBuffer {
         Ok(self.buffer.split_to(size).freeze())
     }
 }
+
+#[cfg(test)]
+mod tests;
