@@ -47,6 +47,9 @@ const SEALED_INDEX_BYTES_MAX: usize = 32 << 20;
 /// Sealed segments open for readers, per directory and shard.
 const SEALED_FILES_OPEN_MAX: usize = 256;
 
+/// What an index costs beside its entries: its segment's memory stays as long as it is counted.
+const INDEX_OVERHEAD: usize = 512;
+
 /// Reads ahead of sequential readers that are kept, of at most 1 MiB each, per directory and shard.
 const READS_AHEAD_MAX: usize = 32;
 
@@ -619,7 +622,7 @@ impl LogDirectory {
         let Some(index) = segment.loaded_index() else {
             return;
         };
-        let size = index.borrow().memory_size();
+        let size = index.borrow().memory_size() + INDEX_OVERHEAD;
         let mut indexes = self.inner.indexes.borrow_mut();
         indexes.push_back((Rc::downgrade(segment), size));
         let mut total = self.inner.index_bytes.get() + size;
