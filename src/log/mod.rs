@@ -78,7 +78,7 @@ pub use judgement::Judgement;
 pub use landmark::{Landmark, Landmarks};
 pub use log::{Log, OpenLog, RecoveryReport};
 pub use read_types::{ReadBatches, ReadOutcome, ReadRequest, ReadSource, Rest, TimestampOffset};
-pub use reader::COLD_READ_SIZE;
+pub use reader::{COLD_READ_SIZE, COLD_READ_SIZE_MIN};
 pub use recovery::PARTITION_METADATA;
 pub use remainder::{MAGIC_END, Remainder, RestBounds, RestWalk};
 pub use replay::{ScanStop, discontinuity, replay_batch};

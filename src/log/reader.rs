@@ -27,9 +27,12 @@ use crate::types::Offset;
 /// is larger.
 pub const COLD_READ_SIZE: usize = 1 << 20;
 
+/// Bytes that it reads at least, if there are so many: what it returns keeps them all.
+pub const COLD_READ_SIZE_MIN: usize = 128 << 10;
+
 /// One read of the disk, at most and at least.
 const READ_SIZE: u64 = COLD_READ_SIZE as u64;
-const SMALL_READ_SIZE: u64 = 128 << 10;
+const SMALL_READ_SIZE: u64 = COLD_READ_SIZE_MIN as u64;
 
 /// Sequential readers of one log whose place is remembered.
 const READ_AHEAD_MAX: usize = 4;

@@ -2,9 +2,10 @@
 //!
 //! # Non-obvious
 //! - What a client has not read yet is held as ranges of offsets, not as records: a connection pins
-//!   what it sends now, at most [`WINDOW_SIZE_MAX`] and one batch, charged to the shard's budget
-//!   for answers. Under pressure the windows get smaller; nobody waits for the budget, since a
-//!   client that does not read would otherwise stop those who do.
+//!   what it sends now, at most [`WINDOW_SIZE_MAX`] or one larger batch, charged to the shard's
+//!   budget for answers. Under pressure the windows get smaller, down to [`WINDOW_SIZE_MIN`] and
+//!   parts of batches; nobody waits for the budget, since a client that does not read would
+//!   otherwise stop those who do.
 //! - Records that were deleted between the promise and the reading end the connection: the frame
 //!   cannot be completed.
 
@@ -20,6 +21,9 @@ use crate::shard::{RangeItem, RangeRead, RecordsRange};
 
 /// Bytes of records that a connection may hold at a time.
 pub(super) const WINDOW_SIZE_MAX: usize = 1 << 20;
+
+/// Of a budget, what a connection may hold to send a larger batch at once.
+const BUDGET_PART_OF_WINDOW: usize = 4;
 
 /// What a connection may hold whatever the budget says, so that every client gets on.
 const WINDOW_SIZE_MIN: usize = 64 << 10;
@@ -103,7 +107,7 @@ impl Answer {
                 _memory: std::mem::take(&mut self.memory),
             }));
         }
-        let memory = grant(&node.response_memory, WINDOW_SIZE_MAX);
+        let mut memory = grant(&node.response_memory, self.window_size(node));
         let slots = self.take_slots(memory.size);
         let mut left = memory.size;
         let items = slots.iter().filter_map(|slot| match slot {
@@ -121,10 +125,23 @@ impl Answer {
         let reads = node.shard.read_ranges(items).await;
         let reads = reads.ok_or(CloseReason::Stopping)?;
         let pieces = self.fill(slots, reads)?;
+        if let Some(permit) = &mut memory.permit {
+            permit.shrink_to(pieces.iter().map(Bytes::len).sum());
+        }
         Ok(Some(Window {
             pieces,
             _memory: memory.permit.into_iter().collect(),
         }))
+    }
+
+    /// What the next window is best to hold, bytes.
+    fn window_size(&self, node: &Node) -> usize {
+        let preferred_size = match self.pieces.front() {
+            Some(Piece::Range(range)) => range.preferred_size,
+            Some(Piece::Bytes(_)) | None => 0,
+        };
+        let size_max = node.response_memory.capacity() / BUDGET_PART_OF_WINDOW;
+        preferred_size.min(size_max).max(WINDOW_SIZE_MAX)
     }
 
     fn take_ready(&mut self) -> Vec<Bytes> {
@@ -166,24 +183,19 @@ impl Answer {
         let mut pieces = Vec::new();
         let mut slots = slots.into_iter();
         while let Some(slot) = slots.next() {
-            let mut range = match slot {
-                Piece::Bytes(bytes) => {
-                    pieces.push(bytes);
-                    continue;
-                }
-                Piece::Range(range) => range,
-            };
+            if let Piece::Bytes(bytes) = slot {
+                pieces.push(bytes);
+                continue;
+            }
             let read = reads.next().expect("a read for each range");
             let read = read.map_err(CloseReason::RecordsGone)?;
             pieces.extend(read.pieces);
-            range.size -= read.size;
-            range.offset = read.next_offset;
-            if range.size > 0 {
+            if let Some(rest) = read.rest {
                 let waiting: Vec<Piece> = slots.collect();
                 for piece in waiting.into_iter().rev() {
                     self.pieces.push_front(piece);
                 }
-                self.pieces.push_front(Piece::Range(range));
+                self.pieces.push_front(Piece::Range(rest));
                 break;
             }
         }

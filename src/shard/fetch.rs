@@ -1,6 +1,6 @@
 //! Reading, on the shard that owns the partitions and on the one that waits.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::rc::Rc;
@@ -9,11 +9,15 @@ use bytes::Bytes;
 
 use super::core::{Core, ReplyTo, Shard, handle};
 use super::message::{FetchItem, FetchLimits, FetchOutcome, Message, RecordsRange, Reply, Request};
+use super::ranges::{COPIED_SIZE_MAX, copied};
 use super::watchers::Watcher;
 use crate::io::{Notify, Task, oneshot};
-use crate::log::{COLD_READ_SIZE, LogError, ReadBatches, ReadOutcome, ReadRequest, ReadSource};
+use crate::log::{
+    COLD_READ_SIZE, COLD_READ_SIZE_MIN, LogError, ReadBatches, ReadOutcome, ReadRequest,
+    ReadSource, Rest,
+};
 use crate::metrics::Counter;
-use crate::types::{ErrorCode, ShardId, TopicIdPartition};
+use crate::types::{ErrorCode, Offset, ShardId, TopicIdPartition};
 
 /// A fetch of this shard that waits for more. Dropping it takes its watches away.
 pub struct FetchWait {
@@ -173,7 +177,7 @@ pub(super) fn start(
                 Started::Done(outcome) => outcome,
                 Started::Cold(outcome, partition, reading) => match reading.await {
                     Ok(batches) => {
-                        count_bytes(&waiting, &batches);
+                        count_bytes(&waiting, batches.source, &batches.pieces);
                         filled(outcome, partition, batches)
                     }
                     Err(error) => FetchOutcome { error, ..outcome },
@@ -190,7 +194,10 @@ struct Left {
     /// `None` once it is used up by a partition before.
     size: Option<usize>,
     taken: usize,
+    /// Of records to be read from disk.
     cold: Option<usize>,
+    /// Of records that were read from disk.
+    held: Rc<Cell<usize>>,
 }
 
 impl Left {
@@ -199,6 +206,7 @@ impl Left {
             size: Some(limits.size_max),
             taken: limits.taken_size_max,
             cold: Some(limits.cold_size_max),
+            held: Rc::new(Cell::new(limits.cold_size_max)),
         }
     }
 }
@@ -232,7 +240,7 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Left) -> Started {
     match replica.log().read_taking(request, left.taken) {
         Ok(ReadOutcome::Batches(batches)) => {
             left.size = spend(answer_left, batches.size);
-            count_bytes(core, &batches);
+            count_bytes(core, batches.source, &batches.pieces);
             let outcome = filled(outcome, item.partition, batches);
             left.taken = left.taken.saturating_sub(outcome.taken_size());
             Started::Done(outcome)
@@ -242,21 +250,22 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Left) -> Started {
                 return Started::Done(outcome);
             };
             let request = ReadRequest {
-                size_max: request.size_max.min(cold_left),
+                size_max: request.size_max.min(cold_left.max(COLD_READ_SIZE_MIN)),
                 ..request
             };
             let expected = request.size_max.min(COLD_READ_SIZE);
             left.cold = spend(cold_left, expected);
             left.size = spend(answer_left, expected);
-            let log = replica.log().clone();
+            let (log, held) = (replica.log().clone(), Rc::clone(&left.held));
             let reading = core.reactor.spawn(async move {
-                log.read_cold(request).await.map_err(|error| {
+                let batches = log.read_cold(request).await.map_err(|error| {
                     // Damage was told when it was found, once.
                     if !matches!(error, LogError::Corrupt { .. }) {
                         tracing::warn!(partition = %log.partition(), %error, "a read failed");
                     }
                     error.error_code()
-                })
+                })?;
+                Ok(held_or_promised(batches, request.offset, &held))
             });
             Started::Cold(outcome, item.partition, reading)
         }
@@ -267,15 +276,43 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Left) -> Started {
     }
 }
 
+/// Lets go of what was read when it is more than the answer may hold. It is known to be sound, and
+/// how large it is: it is read again when the answer comes to it.
+fn held_or_promised(batches: ReadBatches, offset: Offset, left: &Cell<usize>) -> ReadBatches {
+    let size = batches.size;
+    if size == 0 {
+        return batches;
+    }
+    let Some(after) = left.get().checked_sub(size) else {
+        return ReadBatches {
+            pieces: Vec::new(),
+            rest: Some(Rest { offset, size }),
+            ..batches
+        };
+    };
+    left.set(after);
+    ReadBatches {
+        pieces: match size <= COPIED_SIZE_MAX {
+            true => vec![copied(&batches.pieces, 0, size)],
+            false => batches.pieces,
+        },
+        ..batches
+    }
+}
+
 fn filled(bounds: FetchOutcome, partition: TopicIdPartition, batches: ReadBatches) -> FetchOutcome {
+    let is_from_disk = batches.source == ReadSource::Disk;
     let rest = batches.rest.map(|rest| RecordsRange {
         partition,
         offset: rest.offset,
+        skipped_size: 0,
         end_offset: batches.next_offset,
         size: rest.size,
+        // From disk come more bytes than one read only if it is one batch.
+        preferred_size: if is_from_disk { rest.size } else { 0 },
     });
     FetchOutcome {
-        is_from_disk: batches.source == ReadSource::Disk,
+        is_from_disk,
         records: batches.pieces,
         rest,
         ..bounds
@@ -283,11 +320,11 @@ fn filled(bounds: FetchOutcome, partition: TopicIdPartition, batches: ReadBatche
 }
 
 /// Which path has served the pieces.
-pub(super) fn count_bytes(core: &Core, batches: &ReadBatches) {
-    let counter = match batches.source {
+pub(super) fn count_bytes(core: &Core, source: ReadSource, pieces: &[Bytes]) {
+    let counter = match source {
         ReadSource::Memory => Counter::FetchedBytesMemory,
         ReadSource::Disk => Counter::FetchedBytesDirect,
     };
-    let size: usize = batches.pieces.iter().map(Bytes::len).sum();
+    let size: usize = pieces.iter().map(Bytes::len).sum();
     core.metrics.add(counter, size as u64);
 }

@@ -183,37 +183,41 @@ pub struct FetchLimits {
     /// Of records from memory that the answer holds from the start; the others it reads when it
     /// comes to them.
     pub taken_size_max: usize,
-    /// Of records that are read from disk, which the answer holds: further partitions that are on
-    /// disk return nothing this time.
+    /// Of records that are read from disk and that the answer holds from the start. What comes out
+    /// larger is promised; further partitions that are on disk return nothing this time.
     pub cold_size_max: usize,
 }
 
-/// Whole batches that an answer has promised and does not hold.
+/// Batches that an answer has promised and does not hold.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RecordsRange {
     pub partition: TopicIdPartition,
     /// Of the first batch.
     pub offset: Offset,
+    /// Bytes of the first batch that were read before.
+    pub skipped_size: usize,
     /// Behind the last batch.
     pub end_offset: Offset,
-    /// Of all batches, bytes; never 0.
+    /// Of all batches but for what is skipped, bytes; never 0.
     pub size: usize,
+    /// What is best read at once, bytes: the first batch, where it is known to be a large one.
+    pub preferred_size: usize,
 }
 
 /// A read of the beginning of a range.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct RangeItem {
     pub range: RecordsRange,
-    /// Bytes; a first batch that is larger is still returned.
+    /// Bytes; a first batch that is larger is cut.
     pub size_max: usize,
 }
 
-/// What was read of a range: its first batches.
+/// What was read of a range, from its beginning on.
 #[derive(Clone, Debug)]
 pub struct RangeRead {
     pub pieces: Vec<Bytes>,
-    pub size: usize,
-    pub next_offset: Offset,
+    /// What is left of it.
+    pub rest: Option<RecordsRange>,
 }
 
 /// What a read of one partition gave.

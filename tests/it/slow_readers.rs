@@ -145,6 +145,60 @@ fn answers_from_disk_pin_little() {
     what_is_not_read(&[SHORT_OF_MEMORY, "shard.tail.cache.bytes=0"], 4);
 }
 
+/// The least that an answer may have is a batch, which is more than a connection may hold.
+#[test]
+fn large_batches_on_disk_pin_little() {
+    const READER_COUNT: usize = 400;
+    // 64 KiB for each, as much again that was read and freed in between, and some.
+    const GROWTH_MAX: usize = 128 << 20;
+    let directory = directory();
+    let settings = [SHORT_OF_MEMORY, "shard.tail.cache.bytes=0"];
+    let broker = BrokerProcess::start(directory.path(), &settings);
+    let mut wire = broker.connect();
+    let topic = create(&mut wire, "t", 4, &[]);
+    let value = |partition: i32| format!("{partition} ").repeat(400_000);
+    for partition in 0..4 {
+        for _ in 0..2 {
+            produce(&mut wire, &topic, partition, &batch(&[value(partition)]));
+        }
+    }
+    let options = FetchOptions {
+        max_bytes: i32::MAX,
+        partition_max_bytes: i32::MAX,
+        ..FetchOptions::default()
+    };
+    let partitions: Vec<(i32, i64)> = (0..4).map(|partition| (partition, 0)).collect();
+    let request = fetch_request(FETCH_VERSION, &topic, &partitions, options);
+    let check_answer = |wire: &mut Wire, sent| {
+        let answered = partitions_of(wire.receive(sent)).into_iter().map(|data| {
+            assert_eq!(data.error_code, 0);
+            let records = records_of(&data);
+            let wanted = value(data.partition_index);
+            assert!(records.iter().all(|record| record.value == wanted));
+            records.len()
+        });
+        answered.sum::<usize>()
+    };
+    let before = broker.resident_size();
+    let mut slow: Vec<(Wire, Sent<FetchRequest>)> = Vec::new();
+    for _ in 0..READER_COUNT {
+        let mut reader = broker.connect();
+        let sent = reader.send(FETCH_VERSION, &request);
+        slow.push((reader, sent));
+    }
+    for (reader, _) in &mut slow {
+        eventually("an answer begins", || reader.has_answer().then_some(()));
+    }
+    // Who reads is served.
+    let sent = wire.send(FETCH_VERSION, &request);
+    assert!(check_answer(&mut wire, sent) > 0);
+    let grown = broker.resident_size().saturating_sub(before);
+    assert!(grown < GROWTH_MAX, "{grown} bytes more than before");
+    for (mut late, sent) in slow {
+        assert!(check_answer(&mut late, sent) > 0);
+    }
+}
+
 #[test]
 fn a_large_answer_is_whole_whatever_the_budget() {
     for budget in [SHORT_OF_MEMORY, "shard.response.memory.bytes=67108864"] {

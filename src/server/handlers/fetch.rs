@@ -29,6 +29,7 @@ use futures_lite::future;
 
 use crate::fetch_session::{FetchContext, PartitionAnswer};
 use crate::io::Permit;
+use crate::log::COLD_READ_SIZE;
 use crate::metrics::{Counter, Stage};
 use crate::protocol::messages::FetchRequest;
 use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
@@ -67,9 +68,12 @@ const NO_SESSION: i32 = 0;
 const NO_REPLICA: i32 = -1;
 
 /// Bytes of records that an answer holds when it is read: up to [`WINDOW_SIZE_MAX`] of them from
-/// memory, the others from disk, in enough reads at a time to keep a disk busy. Partitions on disk
-/// beyond that come with a later answer.
+/// memory, the others from disk, in enough reads at a time to keep a disk busy, and at least
+/// [`HELD_OF_OWNER_MIN`] of each owner. Partitions on disk beyond that come with a later answer.
 const HELD_SIZE_MAX: usize = 4 << 20;
+
+/// One batch of the usual largest size.
+const HELD_OF_OWNER_MIN: usize = COLD_READ_SIZE + (64 << 10);
 
 /// The longest wait that is granted, whatever a client asks for.
 const WAIT_TIME_MAX: Duration = Duration::from_secs(600);
@@ -212,7 +216,9 @@ impl Reading {
     ) -> Result<(), CloseReason> {
         // The limits are for the whole answer.
         let owner_count = self.by_owner.len().max(1);
-        let granted = grant(&call.node.response_memory, HELD_SIZE_MAX);
+        let held_size_max = WINDOW_SIZE_MAX + owner_count * HELD_OF_OWNER_MIN;
+        let held_size_max = held_size_max.max(HELD_SIZE_MAX);
+        let granted = grant(&call.node.response_memory, held_size_max);
         let taken_size_max = (granted.size / 2).min(WINDOW_SIZE_MAX);
         let limits = FetchLimits {
             size_max: self.size_max / owner_count,
