@@ -30,6 +30,9 @@ TURN_S = 0.1
 # Of the churn: topics that are there at once, and partitions of one.
 TOPICS_MAX, TOPIC_PARTITIONS_MAX = 8, 6
 CONNECTIONS_AT_ONCE = 60
+# After this time a call of the churn is given up by its client, as when the broker was away; one that
+# is not given up either ends the load.
+CALL_TIMEOUT_S, ANSWER_TIMEOUT_S = 20, 40
 # How long one that comes and goes stays.
 CONNECTION_S_MAX = 5.0
 # A reader begins anew after so many records.
@@ -157,11 +160,12 @@ def churn(soak):
 
 def step(rng, admin, producer, topics):
     """What was done in the end."""
-    wait = lambda futures: [future.result(timeout=30) for future in futures.values()]
+    wait = lambda futures: [future.result(ANSWER_TIMEOUT_S) for future in futures.values()]
+    limit = {"request_timeout": CALL_TIMEOUT_S}
     if len(topics) < TOPICS_MAX:
         name, count = f"churn-{uuid.uuid4().hex[:8]}", rng.randint(1, TOPIC_PARTITIONS_MAX)
         topics[name] = count
-        wait(admin.create_topics([NewTopic(name, count)]))
+        wait(admin.create_topics([NewTopic(name, count)], **limit))
     for name, count in topics.items():
         for partition in range(count):
             try:
@@ -175,7 +179,7 @@ def step(rng, admin, producer, topics):
     kind = rng.randrange(4)
     if kind == 0:
         topics[name] += 1
-        wait(admin.create_partitions([NewPartitions(name, topics[name])]))
+        wait(admin.create_partitions([NewPartitions(name, topics[name])], **limit))
         return "grown"
     if kind == 1:
         entry = ConfigEntry(
@@ -183,11 +187,11 @@ def step(rng, admin, producer, topics):
             incremental_operation=AlterConfigOpType.SET,
         )
         resource = ConfigResource(ResourceType.TOPIC, name, incremental_configs=[entry])
-        wait(admin.incremental_alter_configs([resource]))
+        wait(admin.incremental_alter_configs([resource], **limit))
         return "set"
     if kind == 2 or topics[name] > TOPIC_PARTITIONS_MAX:
         del topics[name]
-        wait(admin.delete_topics([name]))
+        wait(admin.delete_topics([name], **limit))
         return "deleted"
     admin.list_topics(timeout=10)
     return "listed"

@@ -14,10 +14,12 @@ STALL_HISTOGRAM = "ringlog_reactor_stall_time_seconds"
 SAMPLE = re.compile(r"^(\w+)(?:\{(.*)\})? (\S+)$")
 BOUND = re.compile(r'le="([^"]+)"')
 
+MEMORY = "resident memory, bytes"
+
 # What has to level off: how far the last third's median may be above the second third's, as a part
 # of it and in units of its own. Both count together: small numbers move by a few.
 LEVELS = {
-    "resident memory, bytes": (0.10, 24 << 20),
+    MEMORY: (0.10, 24 << 20),
     "descriptors": (0.10, 50),
     "threads": (0.0, 0),
     # The kernel's own threads of the rings: it starts and ends them as it likes.
@@ -60,6 +62,9 @@ class Watch:
     stall_counts: dict = field(default_factory=dict)
     waits: dict = field(default_factory=dict)
     pid: int = 0
+    # Of the last process: bytes at its first sample.
+    started_pid: int = 0
+    started_with: int = 0
 
     def look(self, at_s, pid):
         """Takes a sample; the broker may be gone meanwhile, then there is none."""
@@ -73,6 +78,8 @@ class Watch:
             return
         if pid == self.pid:
             self.note_stalls(at_s, stalls, waits)
+        if pid != self.started_pid:
+            self.started_pid, self.started_with = pid, values[MEMORY]
         self.pid, self.stall_counts, self.waits = pid, stalls, waits
         self.samples.append((at_s, values))
 
@@ -90,8 +97,10 @@ class Watch:
             )
             self.stalls.append(Stall(at_s, highest, waited))
 
-    def levels(self, duration_s):
-        """Of each value: its name, both medians, what is tolerated, whether it has levelled off."""
+    def levels(self, duration_s, caches, are_full):
+        """Of each value: its name, both medians, what is tolerated, whether it has levelled off.
+        The process may have `caches` bytes more than at its start; until they are full its memory
+        may grow up to that."""
         thirds = [
             [values for at_s, values in self.samples if start <= at_s < start + duration_s / 3]
             for start in (duration_s / 3, 2 * duration_s / 3)
@@ -99,6 +108,9 @@ class Watch:
         for name, (part, units) in LEVELS.items():
             second, last = (statistics.median(v[name] for v in third) for third in thirds)
             allowed = second * (1 + part) + units
+            if name == MEMORY:
+                budget = self.started_with + caches
+                allowed = min(allowed, budget) if are_full else budget
             yield name, second, last, allowed, last <= allowed
 
 
@@ -124,7 +136,7 @@ def of_process(pid):
     names = [each.read_text() for each in process.glob("task/*/comm")]
     of_rings = sum(name.startswith("iou-wrk") for name in names)
     return {
-        "resident memory, bytes": int(status["VmRSS"].split()[0]) * 1024,
+        MEMORY: int(status["VmRSS"].split()[0]) * 1024,
         "threads": len(names) - of_rings,
         "threads of the rings": of_rings,
         "descriptors": len(descriptors),
