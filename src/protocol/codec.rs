@@ -111,11 +111,11 @@ fn encode_frame<T: Encodable>(
     message
         .encode(&mut frame, version)
         .map_err(|error| fail(&error))?;
-    assert_eq!(
-        frame.len() - header_end,
-        size,
-        "{key} version {version}: size and bytes disagree"
-    );
+    let written = frame.len() - header_end;
+    if written != size {
+        let reason = format!("{written} bytes were written where there should be {size}");
+        return Err(EncodeError::new(key, version, reason));
+    }
     check_own(key.row(), layout, version, &frame[header_end..]).map_err(|error| fail(&error))?;
     let frame_size = frame.len() - FRAME_PREFIX_SIZE;
     let prefix = i32::try_from(frame_size).map_err(|error| fail(&error))?;

@@ -68,6 +68,8 @@ pub enum Fault {
     TooDeep,
     #[error("decoded it takes more than {limit} bytes of memory")]
     TooLarge { limit: usize },
+    #[error("{0} bytes are left behind it")]
+    LeftOver(usize),
     #[error("{0}")]
     Undecodable(String),
 }
@@ -89,7 +91,7 @@ pub fn check_request(
     body: Bytes,
 ) -> Result<CheckedBody, MalformedFrame> {
     let row = key.row();
-    let decoded_size = check(row, row.request, version, &body)?;
+    let decoded_size = walk(row, row.request, version, &body)?.decoded_size;
     Ok(CheckedBody {
         key,
         version,
@@ -106,7 +108,7 @@ pub fn check_response(
     body: Bytes,
 ) -> Result<CheckedBody, MalformedFrame> {
     let row = key.row();
-    let decoded_size = check(row, row.response, version, &body)?;
+    let decoded_size = walk(row, row.response, version, &body)?.decoded_size;
     Ok(CheckedBody {
         key,
         version,
@@ -115,12 +117,13 @@ pub fn check_response(
     })
 }
 
-fn check(
+/// A walk over a whole body, at its end.
+fn walk<'a>(
     row: &ApiRow,
     layout: &Struct,
     version: i16,
-    body: &[u8],
-) -> Result<usize, MalformedFrame> {
+    body: &'a [u8],
+) -> Result<Walk<'a>, MalformedFrame> {
     assert!(
         row.decoded.contains(version),
         "{} version {version} is outside of {:?}",
@@ -136,18 +139,23 @@ fn check(
         decoded_size_limit: decoded_size_limit(body.len()),
     };
     walk.structure(layout, 0)?;
-    Ok(walk.decoded_size)
+    Ok(walk)
 }
 
-/// Whether a body of ours is one that [`check_request`] or [`check_response`] would let pass. The
-/// crate writes a null also where the version has none, and compact strings of any length.
+/// Whether a body of ours is one that [`check_request`] or [`check_response`] would let pass, to
+/// its last byte. The crate writes a null also where the version has none, and compact strings of
+/// any length.
 pub(super) fn check_own(
     row: &ApiRow,
     layout: &Struct,
     version: i16,
     body: &[u8],
 ) -> Result<(), MalformedFrame> {
-    check(row, layout, version, body).map(|_| ())
+    let walked = walk(row, layout, version, body)?;
+    match walked.remaining() {
+        0 => Ok(()),
+        count => walked.fail(layout.name, Fault::LeftOver(count)),
+    }
 }
 
 impl CheckedBody {

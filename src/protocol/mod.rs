@@ -11,6 +11,9 @@
 //!   it.** The decoder reserves what a length says; an allocation that fails aborts the process.
 //! - The crate ignores the size of a tagged field that it knows and reads on behind the field.
 //!   The check therefore insists that size and content agree: both must see the same bytes.
+//! - The crate takes a tag above 2^31 for a negative one. It keeps such a tag, counts it, and does
+//!   not write it: a message with one encodes to what nobody can read, and is an error here. No
+//!   message that was decoded is ever encoded, except by tests.
 //! - The header of an ApiVersions response is always version 0, also in flexible versions.
 //! - Left-over bytes behind a body are ignored: there are clients that send them.
 

@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    ApiVersionsRequest, ApiVersionsResponse, MetadataRequest, MetadataResponse, ProduceRequest,
+    ApiVersionsRequest, ApiVersionsResponse, DescribeClusterRequest, MetadataRequest,
+    MetadataResponse, ProduceRequest,
 };
 
 use super::unhex;
@@ -190,6 +191,22 @@ fn a_message_that_a_version_cannot_say_is_an_error() {
         let start = format!("cannot encode Metadata version {version}: ");
         assert!(error.to_string().starts_with(&start), "{error}");
     }
+}
+
+#[test]
+fn a_tag_that_the_crate_reads_and_does_not_write() {
+    // Above 2^31 a tag is a negative number to the crate: it is counted, and left out.
+    let body = unhex("00010001feffffff0f03aabbcc");
+    let header = RequestHeader {
+        api_key: ApiKey::DescribeCluster,
+        api_version: 2,
+        correlation_id: 1,
+        client_id: None,
+    };
+    let request: DescribeClusterRequest = decode_request(&header, body).expect("as Kafka takes it");
+    assert_eq!(request.unknown_tagged_fields[&-2][..], [0xaa, 0xbb, 0xcc]);
+    let error = encode_request(2, 1, None, &request).expect_err("a frame that nobody could read");
+    assert_eq!((error.key, error.version), (ApiKey::DescribeCluster, 2));
 }
 
 fn long_text() -> String {
