@@ -65,8 +65,6 @@ async fn run(reactor: &Reactor, path: PathBuf, work: Work, count: u64) -> Durati
         partition: TopicPartition::new("bench", 0),
         topic_id: TopicId([1; 16]),
         config,
-        recovery_point: 0,
-        log_start_offset: 0,
         on_progress: Rc::new(|_| {}),
     };
     let (log, _) = Log::open(&directory, open).await.expect("open the log");

@@ -26,10 +26,6 @@ pub struct OpenLog {
     pub partition: TopicPartition,
     pub topic_id: TopicId,
     pub config: LogConfig,
-    /// From the directory's checkpoint files; 0 when they do not name the log. Our own checkpoint
-    /// beside the segments is preferred.
-    pub recovery_point: Offset,
-    pub log_start_offset: Offset,
     pub on_progress: OnProgress,
 }
 
@@ -40,6 +36,8 @@ pub struct RecoveryReport {
     pub created: bool,
     /// Bytes read to find the end.
     pub scanned_bytes: u64,
+    /// There were segments and no checkpoint that can be believed: the scan began with the first.
+    pub lost_checkpoint: bool,
     /// Whole batches and bytes behind the end that were dropped.
     pub dropped_batches: u64,
     pub dropped_bytes: u64,

@@ -254,8 +254,8 @@ impl Opening<'_> {
         Ok(Some((file, RecoveryCheckpoint::newest(&bytes))))
     }
 
-    /// Decides where the scan starts: at our checkpoint, or without one at a segment that has a
-    /// snapshot of its producers.
+    /// Decides where the scan starts: at our checkpoint, or without one at the first segment, with
+    /// the snapshot of its producers.
     async fn start(&mut self, newest: Option<RecoveryCheckpoint>) -> Result<Start, LogError> {
         if let Some(checkpoint) = newest {
             let index = self.checkpointed_index(&checkpoint).await;
@@ -270,19 +270,10 @@ impl Opening<'_> {
             });
         }
         self.is_changed = true;
-        let first = self.files.keys().next().copied();
-        let first = first.unwrap_or(self.options.log_start_offset);
-        let base_offset = self
-            .snapshots
-            .iter()
-            .copied()
-            .filter(|&offset| {
-                self.files.contains_key(&offset) && offset <= self.options.recovery_point
-            })
-            .max()
-            .unwrap_or(first);
+        self.report.lost_checkpoint = !self.files.is_empty();
+        let base_offset = self.files.keys().next().copied().unwrap_or(0);
         let mut state = LogState {
-            log_start_offset: self.options.log_start_offset.max(first),
+            log_start_offset: base_offset,
             log_end_offset: base_offset,
             ..LogState::default()
         };
@@ -307,7 +298,7 @@ impl Opening<'_> {
             state.epochs.truncate_from_end(base_offset);
         }
         Ok(Start {
-            recovery_point: self.options.recovery_point,
+            recovery_point: 0,
             index: None,
             has_checkpoint: false,
             checkpoint: RecoveryCheckpoint {
@@ -354,7 +345,8 @@ impl Opening<'_> {
         let checkpoint = &start.checkpoint;
         let first_scanned = checkpoint.segment_base_offset;
         if !self.files.contains_key(&first_scanned) {
-            if start.recovery_point > first_scanned {
+            let reached = start.recovery_point.max(checkpoint.state.log_start_offset);
+            if reached > first_scanned {
                 let path = segment_path(&self.path, first_scanned, extension::LOG);
                 return Err(LogError::corrupt(&path, 0, "the segment is gone"));
             }
@@ -397,10 +389,14 @@ impl Opening<'_> {
             let synced = self.directory.disk().sync_dir(&self.path).await;
             synced.map_err(|error| LogError::flush(&self.path, error))?;
         }
-        state.log_start_offset = state
-            .log_start_offset
-            .max(self.options.log_start_offset)
-            .min(state.log_end_offset);
+        if self.directory.breaks(BrokenRule::CutsCorruption) {
+            state.log_start_offset = state.log_start_offset.min(state.log_end_offset);
+        }
+        assert!(
+            state.log_start_offset <= state.log_end_offset,
+            "{}: nothing is cut below the log's start",
+            self.options.partition
+        );
         // The scan may have begun before the start.
         state.epochs.truncate_from_start(state.log_start_offset);
         let mut core = Core::new(segments, state.log_end_offset);
@@ -513,7 +509,7 @@ impl Opening<'_> {
                 .await?
         };
         if !self.directory.breaks(BrokenRule::CutsCorruption) {
-            scan.check_recovery_point(&path, &stop, state.log_end_offset, later)?;
+            scan.check_recovery_point(&path, &stop, state, later)?;
             scan.check_gap(&path, &stop, state.log_end_offset, later)?;
         }
         self.report.scanned_bytes += stop.position - from;
@@ -743,18 +739,21 @@ impl Scan {
         self.state_from = 0;
     }
 
-    /// Below the recovery point nothing is ever cut (rule 8).
+    /// Below the recovery point nothing is ever cut (rule 8), nor below the log's start: that only
+    /// moves to what is durable, and a truncation lowers the recovery point alone.
     fn check_recovery_point(
         &self,
         path: &Path,
         stop: &ScanStop,
-        log_end_offset: Offset,
+        state: &LogState,
         later: &[Offset],
     ) -> Result<(), LogError> {
-        let end_needed = later
-            .first()
-            .map_or(self.recovery_point, |&next| next.min(self.recovery_point));
-        if stop.position >= self.state_from && log_end_offset >= end_needed {
+        let (named, reached) = match state.log_start_offset > self.recovery_point {
+            true => ("log's start", state.log_start_offset),
+            false => ("recovery point", self.recovery_point),
+        };
+        let end_needed = later.first().map_or(reached, |&next| next.min(reached));
+        if stop.position >= self.state_from && state.log_end_offset >= end_needed {
             return Ok(());
         }
         let why = if stop.fault.is_empty() {
@@ -762,7 +761,7 @@ impl Scan {
         } else {
             &stop.fault
         };
-        let fault = format!("{why} below the recovery point {}", self.recovery_point);
+        let fault = format!("{why} below the {named} {reached}");
         Err(LogError::corrupt(path, stop.position, fault))
     }
 

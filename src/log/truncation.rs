@@ -122,7 +122,7 @@ async fn find_cut(log: &LogInner, offset: Offset) -> Result<(RecoveryCheckpoint,
     state.producers = producers;
     state.epochs.truncate_from_end(base_offset);
     state.log_end_offset = base_offset;
-    let lowered = RecoveryCheckpoint {
+    let mut lowered = RecoveryCheckpoint {
         number: log.checkpoint.next_number(),
         state: state.clone(),
         segment_base_offset: base_offset,
@@ -162,6 +162,7 @@ async fn find_cut(log: &LogInner, offset: Offset) -> Result<(RecoveryCheckpoint,
     state.epochs = log.state.borrow().epochs.clone();
     state.epochs.truncate_from_end(state.log_end_offset);
     state.log_start_offset = state.log_start_offset.min(state.log_end_offset);
+    lowered.state.log_start_offset = state.log_start_offset;
     let last = segments.last().expect("a log has a segment");
     let segment = Segment::sealed(last.base_offset, position, state.log_end_offset);
     segment.was_cut.set(true);

@@ -204,6 +204,7 @@ fn decode_payload(
         unflushed_bytes_max: payload.i64(WHERE)? as u64,
         gaps_end: 0,
     };
+    check_offsets(&checkpoint)?;
     for _ in 0..payload.u32("the epochs")? {
         let epoch = payload.u32("the epochs")? as i32;
         let start_offset = payload.i64("the epochs")?;
@@ -229,6 +230,18 @@ fn decode_payload(
         checkpoint.time_index_tail.push(entry);
     }
     Ok(checkpoint)
+}
+
+/// What no writer says. The log's start may be behind the end here, which a truncation takes back.
+fn check_offsets(checkpoint: &RecoveryCheckpoint) -> Result<(), FormatError> {
+    let (base_offset, state) = (checkpoint.segment_base_offset, &checkpoint.state);
+    let (start, end) = (state.log_start_offset, state.log_end_offset);
+    if start >= 0 && (0..=end).contains(&base_offset) {
+        return Ok(());
+    }
+    Err(FormatError::Content(format!(
+        "a log from {start} to {end} whose last segment starts at {base_offset}"
+    )))
 }
 
 fn decode_producer(payload: &mut Cursor<'_>) -> Result<ProducerEntry, FormatError> {

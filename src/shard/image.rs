@@ -10,7 +10,7 @@ use super::message::leads;
 use super::replica::Replica;
 use crate::config::{AckClass, BrokerConfig, Overrides, TopicConfig};
 use crate::io::Semaphore;
-use crate::log::{Landmark, Log, LogConfig, LogError, OpenLog, RecoveryReport};
+use crate::log::{CHECKPOINT_FILE, Landmark, Log, LogConfig, LogError, OpenLog, RecoveryReport};
 use crate::metadata::{
     ConfigResource, ConfigResourceType, MetadataDelta, MetadataImage, TopicImage, is_internal_topic,
 };
@@ -218,8 +218,6 @@ impl Core {
             partition: name,
             topic_id: partition.topic_id,
             config: log_config(&self.config, config),
-            recovery_point: 0,
-            log_start_offset: 0,
             on_progress: Rc::new(move |_| {
                 if let Some(core) = progressed.upgrade() {
                     core.note_progress(partition);
@@ -355,6 +353,13 @@ fn log_config(broker: &BrokerConfig, topic: &TopicConfig) -> LogConfig {
 }
 
 fn log_recovery(partition: &TopicPartition, report: &RecoveryReport) {
+    if report.lost_checkpoint {
+        tracing::warn!(
+            %partition,
+            "there is no {CHECKPOINT_FILE} that can be read: the log was recovered from its first \
+             segment, and records that were deleted there may be back"
+        );
+    }
     if report.dropped_bytes > 0 {
         tracing::warn!(
             %partition,

@@ -42,8 +42,6 @@ impl MetadataLog {
                 flush_before_ack: true,
                 ..LogConfig::default()
             },
-            recovery_point: 0,
-            log_start_offset: 0,
             on_progress: std::rc::Rc::new(move |_| told.notify_all()),
         };
         let (log, _) = Log::open(directory, open).await.map_err(metadata_error)?;

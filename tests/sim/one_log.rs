@@ -51,8 +51,6 @@ pub(crate) async fn open_with(
             partition: TopicPartition::new("events", 0),
             topic_id: TopicId([7; 16]),
             config,
-            recovery_point: 0,
-            log_start_offset: 0,
             on_progress: Rc::new(|_| {}),
         },
     )

@@ -17,8 +17,6 @@ async fn open_log(directory: &LogDirectory, topic: &str, config: LogConfig) -> L
         partition: TopicPartition::new(topic, 0),
         topic_id: TopicId([topic.as_bytes()[0]; 16]),
         config,
-        recovery_point: 0,
-        log_start_offset: 0,
         on_progress: Rc::new(|_| {}),
     };
     Log::open(directory, options).await.unwrap().0

@@ -1,6 +1,7 @@
 //! Logs on the simulated disk: batches in and out, files looked at.
 
 mod adoption;
+mod checkpoints;
 mod failure;
 mod reading;
 mod recycling;
@@ -63,8 +64,6 @@ async fn try_open(directory: &LogDirectory, config: LogConfig) -> Result<Log, Lo
         partition: TopicPartition::new("t", 0),
         topic_id: TopicId([7; 16]),
         config,
-        recovery_point: 0,
-        log_start_offset: 0,
         on_progress: Rc::new(|_| {}),
     };
     Log::open(directory, options).await.map(|(log, _)| log)

@@ -121,3 +121,25 @@ fn every_damaged_byte_is_noticed() {
         assert!(RecoveryCheckpoint::decode(&good[..index]).is_err());
     }
 }
+
+type Spoil = fn(&mut RecoveryCheckpoint);
+
+#[test]
+fn offsets_that_cannot_be_are_no_checkpoint() {
+    let cases: [(&str, Spoil); 4] = [
+        ("start", |it| it.state.log_start_offset = -1),
+        ("end", |it| it.state.log_end_offset = -1),
+        ("segment below 0", |it| it.segment_base_offset = -1),
+        ("segment behind the end", |it| it.segment_base_offset = 151),
+    ];
+    for (name, spoil) in cases {
+        let mut spoilt = checkpoint(2, 0);
+        spoil(&mut spoilt);
+        let decoded = RecoveryCheckpoint::decode(&spoilt.encode());
+        assert!(matches!(decoded, Err(FormatError::Content(_))), "{name}");
+    }
+    // A truncation writes one whose end is before the log's start.
+    let mut lowered = checkpoint(2, 0);
+    lowered.state.log_start_offset = 200;
+    assert!(RecoveryCheckpoint::decode(&lowered.encode()).is_ok());
+}

@@ -562,8 +562,6 @@ async fn open(reactor: &Reactor, shared: &Rc<Shared>) -> Result<(LogDirectory, L
             partition: TopicPartition::new("events", 0),
             topic_id: TopicId([7; 16]),
             config: shared.config.clone(),
-            recovery_point: 0,
-            log_start_offset: 0,
             on_progress: Rc::new(move |progress| told.model.borrow_mut().progressed(&progress)),
         },
     )
