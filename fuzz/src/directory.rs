@@ -105,13 +105,18 @@ pub(crate) fn directory(input: &mut Input<'_>) -> Directory {
             directory.insert((*name).to_owned(), contents.to_vec());
         }
     }
+    edit_all(&mut directory, input);
+    directory
+}
+
+/// Spoils files, of one partition or of a whole log directory: then the names are paths in it.
+pub(crate) fn edit_all(directory: &mut Directory, input: &mut Input<'_>) {
     for _ in 0..EDITS_MAX {
         if input.is_empty() {
             break;
         }
-        edit(&mut directory, input);
+        edit(directory, input);
     }
-    directory
 }
 
 fn edit(directory: &mut Directory, input: &mut Input<'_>) {
@@ -123,17 +128,18 @@ fn edit(directory: &mut Directory, input: &mut Input<'_>) {
     let Some(name) = directory.keys().nth(choice).cloned() else {
         return;
     };
+    if kind == 4 {
+        let to = new_name(directory, input);
+        let contents = directory[&name].clone();
+        directory.insert(to, contents);
+        return;
+    }
     let contents = directory.get_mut(&name).expect("a name of the directory");
     match kind {
         1 => overwrite(contents, input),
         2 => contents.truncate(usize::from(input.u16())),
         3 => {
             directory.remove(&name);
-        }
-        4 => {
-            let to = new_name(input);
-            let contents = contents.clone();
-            directory.insert(to, contents);
         }
         5 | 6 => seal(&name, contents),
         7 => {
@@ -150,12 +156,27 @@ fn edit(directory: &mut Directory, input: &mut Input<'_>) {
 }
 
 fn make(directory: &mut Directory, input: &mut Input<'_>) {
-    let name = new_name(input);
+    let name = new_name(directory, input);
     let size = usize::from(input.u16());
     directory.insert(name, input.take(size).to_vec());
 }
 
-fn new_name(input: &mut Input<'_>) -> String {
+/// A name, in the directory of one of the files.
+fn new_name(directory: &Directory, input: &mut Input<'_>) -> String {
+    let own = own_name(input);
+    let mut parents: Vec<&str> = directory
+        .keys()
+        .filter_map(|name| Some(name.rsplit_once('/')?.0))
+        .collect();
+    parents.dedup();
+    if parents.is_empty() {
+        return own;
+    }
+    let parent = parents[usize::from(input.u8()) % parents.len()];
+    format!("{parent}/{own}")
+}
+
+fn own_name(input: &mut Input<'_>) -> String {
     match usize::from(input.u8()) % (EXTENSIONS.len() + 3) {
         7 => CHECKPOINT_FILE.to_owned(),
         8 => LEADER_EPOCH_CHECKPOINT.to_owned(),
@@ -216,7 +237,7 @@ fn patch_batch(contents: &mut [u8], input: &mut Input<'_>) {
 }
 
 fn seal(name: &str, contents: &mut [u8]) {
-    if name == CHECKPOINT_FILE {
+    if name.ends_with(CHECKPOINT_FILE) {
         seal_checkpoint_file(contents);
     } else if name.ends_with(".snapshot") {
         seal_snapshot(contents);

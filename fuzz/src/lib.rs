@@ -7,14 +7,20 @@
 //! | [`batch`] | a batch of a Produce request | bounded memory; what is stored is sound |
 //! | [`files`] | the small files, a directory at rest | what is read is what is written |
 //! | [`recovery`] | a partition's directory, spoilt | a log or an error; sound batches |
+//! | [`start`] | a whole log directory, ours or Kafka's | it serves or says why; so the next time |
 //! | [`response`] | a response; our client's conversations | memory as promised; an end |
 //!
 //! The first bytes of an input choose (an API and version, a file, settings), the rest is content,
 //! so that the mutations of real bytes stay close to real ones. `src/bin/seeds.rs` makes the first
-//! inputs from the golden files.
+//! inputs from the golden files. The workspace above has this as its test `fuzz`, which runs the
+//! committed inputs without a fuzzer.
+
+use std::path::Path;
 
 pub mod batch;
 mod client;
+#[cfg(test)]
+mod corpora;
 mod directory;
 pub mod files;
 mod input;
@@ -23,6 +29,16 @@ pub mod recovery;
 pub mod request;
 pub mod response;
 mod seal;
+pub mod start;
+
+/// The root of the repository, whichever of the two workspaces this is built in.
+fn repository() -> &'static Path {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    match env!("CARGO_PKG_NAME") {
+        "ringlog" => here,
+        _ => here.parent().expect("fuzz/ is in the repository"),
+    }
+}
 
 /// Runs `$function::<R>` for the request type of an API.
 macro_rules! for_request_type {

@@ -1,4 +1,5 @@
-//! A start on a spoilt directory, on the simulator's disk.
+//! A start on a spoilt directory, on the simulator's disk, and another one after a stop, a kill or
+//! a loss of power.
 //!
 //! Input: settings, then what [`crate::directory`] makes a directory of.
 
@@ -32,11 +33,18 @@ const STEP_COUNT_MAX: u64 = 200_000;
 #[derive(Clone)]
 struct Settings {
     config: LogConfig,
-    recovery_point: Offset,
-    log_start_offset: Offset,
     topic_id: TopicId,
+    ending: Ending,
     /// A time and an offset to look for.
     sought: i64,
+}
+
+/// What befalls the log when it was appended to.
+#[derive(Clone, Copy)]
+enum Ending {
+    Stop,
+    Kill,
+    PowerCut,
 }
 
 pub fn run(data: &[u8]) {
@@ -50,8 +58,11 @@ pub fn run(data: &[u8]) {
             index_interval_bytes: if flags & 8 != 0 { 64 } else { 4096 },
             ..LogConfig::default()
         },
-        recovery_point: i64::from(input.u8()),
-        log_start_offset: i64::from(input.u8()),
+        ending: match flags >> 6 {
+            0 | 1 => Ending::Stop,
+            2 => Ending::Kill,
+            _ => Ending::PowerCut,
+        },
         sought: if flags & 16 != 0 { input.i64() } else { 0 },
         topic_id: TopicId::default(),
     };
@@ -73,31 +84,39 @@ fn start(files: &Directory, mut settings: Settings) {
         sim.put_file(MachineId::FIRST, &path, contents)
             .expect("room on the disk");
     }
-    let again = settings.clone();
+    let (again, ending) = (settings.clone(), settings.ending);
     let left = sim.run(MachineId::FIRST, move |reactor| async move {
         let made = reactor.disk().create_dir_all(Path::new(DATA)).await;
         made.expect("a directory can be made");
-        let (directory, log) = open(&reactor, &settings).await.ok()?;
+        let (directory, log) = open(&reactor, &settings).await?;
         let found = read_all(&log).await;
         look_around(&log, settings.sought).await;
-        if !append_some(&reactor, &log).await {
-            return None;
-        }
+        append_some(&reactor, &log).await;
         let left = contents(&log).await;
         assert!(
             left.batches.starts_with(&found),
             "an append has changed what was there"
         );
-        directory.stop().await.expect("a log stops on a sound disk");
-        Some(left)
+        if let Ending::Stop = ending {
+            directory.stop().await.expect("a log stops on a sound disk");
+        }
+        Ok(left)
     });
-    let Some(left) = left else { return };
+    if let Ending::PowerCut = ending {
+        sim.power_cut(MachineId::FIRST);
+    }
     let found = sim.run(MachineId::FIRST, move |reactor| async move {
-        let opened = open(&reactor, &again).await;
-        let (_directory, log) = opened.expect("what was stopped opens");
-        contents(&log).await
+        let (_directory, log) = open(&reactor, &again).await?;
+        Ok(contents(&log).await)
     });
-    assert_eq!(found, left, "a restart has changed the log");
+    match (left, found) {
+        (Ok(left), Ok(found)) => assert_eq!(found, left, "a restart has changed the log"),
+        // What cannot be opened is not touched, and cannot be opened the next time.
+        (Err(LogError::Corrupt { .. }), Err(LogError::Corrupt { .. })) => {}
+        (Err(LogError::Corrupt { fault, .. }), Ok(_)) => panic!("{fault}, and then not"),
+        (Err(_), _) => {}
+        (Ok(_), Err(error)) => panic!("what was open does not open again: {error}"),
+    }
 }
 
 /// What a reader sees of a log.
@@ -130,8 +149,6 @@ async fn open(reactor: &Reactor, settings: &Settings) -> Result<(LogDirectory, L
         partition: TopicPartition::new("t", 0),
         topic_id: settings.topic_id,
         config: settings.config.clone(),
-        recovery_point: settings.recovery_point,
-        log_start_offset: settings.log_start_offset,
         on_progress: Rc::new(|_| {}),
     };
     let (log, _) = Log::open(&directory, options).await?;
@@ -197,9 +214,12 @@ async fn look_around(log: &Log, sought: i64) {
     let _ = log.read_cold(request).await;
 }
 
-/// Appends some batches; `false` where the log cannot be written any more.
-async fn append_some(reactor: &Reactor, log: &Log) -> bool {
+/// Appends some batches, as far as there are offsets for them, and flushes.
+async fn append_some(reactor: &Reactor, log: &Log) {
     for _ in 0..APPENDED_COUNT {
+        if log.state().log_end_offset == Offset::MAX {
+            break;
+        }
         let now = reactor.wall_clock();
         let mut builder = BatchBuilder::new(BatchOptions::default(), 0);
         builder.append(now, None, Some(&[b'v'; 1_000]), &[]);
@@ -210,9 +230,6 @@ async fn append_some(reactor: &Reactor, log: &Log) -> bool {
             last_offset_delta: 0,
             max_timestamp: now,
         };
-        if log.state().log_end_offset == Offset::MAX {
-            return false;
-        }
         log.prepare_append(&plan, now);
         let epoch = log.state().epochs.latest_epoch().unwrap_or(0);
         let base_offset = log.state().log_end_offset;
@@ -226,5 +243,4 @@ async fn append_some(reactor: &Reactor, log: &Log) -> bool {
         });
     }
     log.flush_all().await.expect("a sound disk takes a flush");
-    true
 }

@@ -5,12 +5,12 @@
 
 use std::fmt::Debug;
 
-use bytes::{Bytes, BytesMut};
-use kafka_protocol::protocol::{Encodable, Request};
+use bytes::Bytes;
+use kafka_protocol::protocol::Request;
 use ringlog::protocol::hostile::request_frame;
 use ringlog::protocol::{
-    API_TABLE, FRAME_PREFIX_SIZE, Incoming, RequestHeader, check_request, decode_request,
-    parse_request, request_frame_size,
+    API_TABLE, EncodeError, FRAME_PREFIX_SIZE, Incoming, RequestHeader, check_request,
+    decode_request, encode_request, parse_request, request_frame_size,
 };
 
 use crate::for_request_type;
@@ -59,17 +59,28 @@ fn check<R: Request + PartialEq + Debug>(header: &RequestHeader, body: Bytes) {
         "{key} v{version} took {peak} bytes, not {promised}"
     );
     let Ok(request) = request else { return };
-    let again = encoded(&request, version);
-    let decoded: R = decode_request(header, again.clone()).expect("a body of ours");
+    let encode = |request: &R| encode_request(version, 1, None, request);
+    let Some(again) = encoded(encode(&request), &request) else {
+        return;
+    };
+    let Ok(Incoming::Request { body, .. }) = parse_request(again.slice(FRAME_PREFIX_SIZE..)) else {
+        panic!("{request:?} comes back as no request");
+    };
+    let decoded: R = decode_request(header, body).expect("a body of ours");
     assert_eq!(decoded, request);
-    assert_eq!(encoded(&decoded, version), again);
+    assert_eq!(encode(&decoded), Ok(again));
 }
 
-/// Without `encode_request`, which relies on the crate's `compute_size`: that does not agree with
-/// its encoder for some messages that were decoded from hostile bytes. Why is not known yet.
-pub(crate) fn encoded<T: Encodable + Debug>(message: &T, version: i16) -> Bytes {
-    let mut body = BytesMut::new();
-    let encoded = message.encode(&mut body, version);
-    encoded.unwrap_or_else(|error| panic!("{message:?} does not come back: {error}"));
-    body.freeze()
+/// The frame of a message that was decoded; `None` for one that the crate reads and cannot write: a
+/// tag above 2^31 is negative to it, and its encoder begins at tag 0
+/// (`write_unknown_tagged_fields`, kafka-protocol 0.18).
+pub(crate) fn encoded(encoded: Result<Bytes, EncodeError>, message: &impl Debug) -> Option<Bytes> {
+    let error = match encoded {
+        Ok(frame) => return Some(frame),
+        Err(error) => error,
+    };
+    let text = format!("{message:?}");
+    let has_negative_tag = text.contains("unknown_tagged_fields: {-");
+    assert!(has_negative_tag, "{text} does not come back: {error}");
+    None
 }

@@ -121,16 +121,34 @@ impl Seeds {
     /// Each real directory as it is, with each kind of edit, and as `log verify` reads it.
     fn directories(&mut self) {
         for directory in 0..5 {
-            for flags in [1, 14, 27] {
-                self.add("recovery", &[&[flags, 0, 0, directory]]);
+            for flags in [1, 14, 27, 128 | 1, 192 | 14] {
+                self.add("recovery", &[&[flags, directory]]);
                 for kind in 0..10 {
                     for file in [0, 1, 5, 12, 16] {
                         let edit = [kind, file, 0, 70, 4, 0, 0, 0, 9, 5, file];
-                        self.add("recovery", &[&[flags, 0, 0, directory], &edit]);
+                        self.add("recovery", &[&[flags, directory], &edit]);
                     }
                 }
             }
+            // A start of the log behind its end, in the first slot and the second.
+            for slot in [0, 16] {
+                let start = [1, 17, slot, 28, 8, 0, 0, 0, 0, 0, 0, 0, 255, 5, 17];
+                self.add("recovery", &[&[128, directory], &start]);
+            }
             self.add("files", &[&[18, 3], &[0; 8], &[directory]]);
+        }
+    }
+
+    /// Whole log directories as they are, and with each kind of edit at every fifth file.
+    fn log_directories(&mut self) {
+        for flags in [0, 1, 128, 129, 192, 193] {
+            self.add("start", &[&[flags]]);
+            for kind in 0..10 {
+                for file in (0..60).step_by(5) {
+                    let edit = [kind, file, 0, 70, 4, 0, 0, 0, 9, 5, file];
+                    self.add("start", &[&[flags], &edit]);
+                }
+            }
         }
     }
 
@@ -194,5 +212,6 @@ fn main() {
     seeds.segments();
     seeds.metadata();
     seeds.directories();
+    seeds.log_directories();
     seeds.conversations();
 }
