@@ -1,6 +1,7 @@
 //! What goes wrong, and how often it did.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::random::Random;
 
@@ -17,16 +18,29 @@ pub struct FaultPlan {
     pub flush_error: f64,
     /// An operation takes [`SLOW_DISK_FACTOR`] times as long.
     pub slow_disk: f64,
+    /// An operation takes up to [`STUCK_DISK_DURATION_MAX`], per operation.
+    pub stuck_disk: f64,
     /// Reads, writes and syncs fail only below this path; `None`: anywhere.
     pub disk_errors_below: Option<PathBuf>,
     /// A connection is reset when something is sent on it.
     pub connection_reset: f64,
     /// A connection is refused although somebody listens.
     pub connection_refused: f64,
+    /// A packet comes up to [`PACKET_DELAY_MAX`] late, and what was sent behind it too.
+    pub packet_delay: f64,
+    /// A connection is half open after its machine has lost the power: its peer is not told. Per
+    /// connection.
+    pub half_open: f64,
 }
 
 /// How many times longer a slow operation takes.
 pub const SLOW_DISK_FACTOR: u64 = 200;
+
+/// How long an operation is stuck at most: what Linux gives a device before it resets it.
+pub const STUCK_DISK_DURATION_MAX: Duration = Duration::from_secs(30);
+
+/// How late a packet comes at most.
+pub const PACKET_DELAY_MAX: Duration = Duration::from_secs(3);
 
 impl FaultPlan {
     /// Nothing goes wrong by itself.
@@ -52,9 +66,12 @@ impl FaultPlan {
             write_error: draw(0.01),
             flush_error: draw(0.01),
             slow_disk: draw(0.05),
+            stuck_disk: draw(0.001),
             disk_errors_below: None,
             connection_reset: draw(0.01),
             connection_refused: draw(0.1),
+            packet_delay: draw(0.01),
+            half_open: draw(0.5),
         }
     }
 }
@@ -81,12 +98,25 @@ pub struct FaultCounts {
     /// Writes that found the disk full.
     pub no_space: u64,
     pub slow_operations: u64,
+    pub stuck_operations: u64,
+    /// Syncs of a directory while data was in the device's cache: they flush none of it.
+    pub bare_directory_syncs: u64,
+    /// Bytes whose bits were flipped.
     pub corruptions: u64,
+    /// Writes of which nothing came to the medium although they had succeeded.
+    pub lost_writes: u64,
+    /// Writes that went to another place than they should have.
+    pub misdirected_writes: u64,
     pub connection_resets: u64,
+    /// Resets at the moment in which the accepting side answers.
+    pub answers_reset: u64,
+    pub delayed_packets: u64,
+    pub half_open_connections: u64,
     pub connections_refused: u64,
     /// Deliveries that a network partition held back.
     pub held_deliveries: u64,
     pub wall_clock_jumps: u64,
+    pub wall_clock_drifts: u64,
 }
 
 /// What [`Simulation::fail_disk`](super::Simulation::fail_disk) can make fail.

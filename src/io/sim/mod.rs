@@ -37,7 +37,9 @@ mod trace;
 mod world;
 
 pub use disk::{SimFile, SimFileLock};
-pub use faults::{DiskFault, FaultCounts, FaultPlan, SLOW_DISK_FACTOR};
+pub use faults::{
+    DiskFault, FaultCounts, FaultPlan, PACKET_DELAY_MAX, SLOW_DISK_FACTOR, STUCK_DISK_DURATION_MAX,
+};
 pub use handle::Handle;
 pub use ids::{MachineId, ProcessId};
 pub use mesh::{SimMesh, SimMeshBuilder};

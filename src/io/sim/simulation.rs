@@ -13,7 +13,7 @@ use super::network::Network;
 use super::options::SimOptions;
 use super::random::Random;
 use super::trace::Step;
-use super::world::{Process, ProcessState, SharedWorld, World};
+use super::world::{Drift, Process, ProcessState, SharedWorld, World};
 use super::{Handle, MachineId, ProcessId};
 use crate::io::Reactor;
 use crate::io::reactor::Side;
@@ -415,6 +415,39 @@ impl Simulation {
         is_there
     }
 
+    /// Takes back a write that had succeeded: the bytes of a unit of a file from `kept_size` on
+    /// are zeros, as before it. `unit` counts from 0; false when there is no such unit.
+    pub fn lose_write(&self, machine: MachineId, path: &Path, unit: u64, kept_size: usize) -> bool {
+        let mut world = self.world.lock();
+        let is_there = world
+            .machine(machine)
+            .disk
+            .lose_write(path, unit, kept_size);
+        world.counts.lost_writes += u64::from(is_there);
+        is_there
+    }
+
+    /// Lets a write that had succeeded have gone to another unit of its file: that has its
+    /// contents, and its own loses them as in [`Simulation::lose_write`].
+    pub fn misdirect_write(
+        &self,
+        machine: MachineId,
+        path: &Path,
+        (from, to): (u64, u64),
+        kept_size: usize,
+    ) -> bool {
+        let mut world = self.world.lock();
+        let disk = &mut world.machine(machine).disk;
+        let is_there = disk.copy_unit(path, from, to) && disk.lose_write(path, from, kept_size);
+        world.counts.misdirected_writes += u64::from(is_there);
+        is_there
+    }
+
+    /// The files in a directory, by name; none if there is no such directory.
+    pub fn files(&self, machine: MachineId, path: &Path) -> Vec<String> {
+        self.world.lock().machine(machine).disk.file_names(path)
+    }
+
     /// A file's contents as a process would read them; `None` if there is none.
     pub fn file_contents(&self, machine: MachineId, path: &Path) -> Option<Vec<u8>> {
         self.world.lock().machine(machine).disk.contents(path)
@@ -439,6 +472,22 @@ impl Simulation {
         let mut world = self.world.lock();
         world.machine(machine).wall_clock_offset += milliseconds;
         world.counts.wall_clock_jumps += 1;
+    }
+
+    /// Lets a machine's wall clock gain this many millionths from now on, or lose them.
+    pub fn drift_wall_clock(&self, machine: MachineId, ppm: i64) {
+        let mut world = self.world.lock();
+        let now = world.now;
+        let machine = world.machine(machine);
+        machine.wall_clock_offset += machine.drift.offset(now);
+        machine.drift = Drift { ppm, since: now };
+        world.counts.wall_clock_drifts += 1;
+    }
+
+    /// Lets a drawn connection of a process be half open from now on: what either end sends is
+    /// lost, and neither is told.
+    pub fn forget_a_connection(&self, process: ProcessId) {
+        Network::forget_a_connection(&mut self.world.lock(), process);
     }
 
     /// Resets every connection of a process now: what is in transit is lost.

@@ -333,3 +333,20 @@ fn the_swarm_turns_each_fault_on_in_some_seeds_only() {
         assert!((50..150).contains(&on_count), "{on_count}");
     }
 }
+
+#[test]
+fn a_wall_clock_that_drifts_gains_and_stays_where_it_came() {
+    let sim = simulation(1);
+    let clock = || sim.run(HERE, |reactor| async move { reactor.wall_clock() });
+    let hour = Duration::from_secs(3600);
+    let begin = clock();
+    sim.drift_wall_clock(HERE, 10_000);
+    sim.run_for(hour);
+    let gained = clock() - begin - 3_600_000;
+    assert!((35_900..36_100).contains(&gained), "{gained} ms");
+    sim.drift_wall_clock(HERE, -10_000);
+    sim.run_for(hour);
+    let left = clock() - begin - 7_200_000;
+    assert!((-100..100).contains(&left), "{left} ms");
+    assert_eq!(sim.fault_counts().wall_clock_drifts, 2);
+}

@@ -37,6 +37,24 @@ pub(super) struct Machine {
     pub(super) disk: DiskState,
     /// What its wall clock is ahead of the others, in milliseconds.
     pub(super) wall_clock_offset: i64,
+    pub(super) drift: Drift,
+}
+
+/// A wall clock that is too fast or too slow.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Drift {
+    /// Millionths.
+    pub(super) ppm: i64,
+    /// Virtual nanoseconds when it began.
+    pub(super) since: u64,
+}
+
+impl Drift {
+    /// What it has made of a wall clock, in milliseconds.
+    pub(super) fn offset(self, now: u64) -> i64 {
+        let elapsed_us = ((now - self.since) / 1_000) as i64;
+        elapsed_us / 1_000 * self.ppm / 1_000_000
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -101,6 +119,7 @@ impl World {
         self.machines.push(Machine {
             disk,
             wall_clock_offset: 0,
+            drift: Drift::default(),
         });
         id
     }
@@ -118,7 +137,8 @@ impl World {
     }
 
     pub(super) fn wall_clock(&self, machine: MachineId) -> Timestamp {
-        let offset = self.machines[machine.0 as usize].wall_clock_offset;
+        let machine = &self.machines[machine.0 as usize];
+        let offset = machine.wall_clock_offset + machine.drift.offset(self.now);
         WALL_CLOCK_BASE + (self.now / 1_000_000) as i64 + offset
     }
 

@@ -451,18 +451,25 @@ impl Inode {
 
     /// Flips bits of a byte, on the medium and in the cache.
     pub(super) fn corrupt(&mut self, position: u64) -> bool {
-        let Some(unit) = self.units.get_mut(&(position / UNIT)) else {
+        let at = (position % UNIT) as usize;
+        self.replace_unit(position / UNIT, |contents| contents[at] ^= 0x5a)
+    }
+
+    /// What a unit holds, as a read would see it.
+    pub(super) fn unit_contents(&self, index: u64) -> Option<Bytes> {
+        self.units.get(&index).map(|unit| unit.contents().clone())
+    }
+
+    /// Changes a unit behind everybody's back, on the medium and in the cache; false when there is
+    /// no such unit.
+    pub(super) fn replace_unit(&mut self, index: u64, change: impl Fn(&mut [u8])) -> bool {
+        let Some(unit) = self.units.get_mut(&index) else {
             return false;
         };
-        let at = (position % UNIT) as usize;
-        for contents in unit
-            .cached
-            .iter_mut()
-            .map(|(_, contents)| contents)
-            .chain([&mut unit.durable])
-        {
+        let cached = unit.cached.iter_mut().map(|(_, contents)| contents);
+        for contents in cached.chain([&mut unit.durable]) {
             let mut changed = contents.to_vec();
-            changed[at] ^= 0x5a;
+            change(&mut changed);
             *contents = changed.into();
         }
         true

@@ -16,6 +16,7 @@
 //! - `sync_data` does not make a mere cut durable; `sync_all` does.
 //! - Units of a write in flight land when somebody looks: at a read, a kill or a power cut.
 
+mod damage;
 mod file;
 mod inode;
 mod names;

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use nix::libc;
 
 use super::super::ProcessId;
-use super::super::faults::{DiskFault, FailRule, FaultCounts, FaultPlan, SLOW_DISK_FACTOR};
+use super::super::faults::{
+    DiskFault, FailRule, FaultCounts, FaultPlan, SLOW_DISK_FACTOR, STUCK_DISK_DURATION_MAX,
+};
 use super::super::random::Random;
 use super::Survival;
 use super::inode::{Inode, SyncPoint, UNIT, WriteInFlight};
@@ -21,8 +23,8 @@ use crate::io::DirEntry;
 /// (measured: 0.4 to 53 ms).
 const LATE_WRITE_DELAY_MAX: u64 = 60_000_000;
 
-/// No operation takes longer, however slow the disk is made, in nanoseconds: below what the
-/// kernel's block layer waits for a device, and below what a start waits for the locks of the dead.
+/// No operation takes longer, however slow the disk is made, in nanoseconds: below what a start
+/// waits for the locks of the dead. What is stuck takes longer.
 const DURATION_MAX: u64 = 1_000_000_000;
 
 /// What a small file's new contents are called until they are complete, as on the real machine.
@@ -57,8 +59,8 @@ struct Submitted {
 
 /// A machine's disk.
 pub(in crate::io::sim) struct DiskState {
-    names: Names,
-    inodes: BTreeMap<u64, Inode>,
+    pub(super) names: Names,
+    pub(super) inodes: BTreeMap<u64, Inode>,
     descriptors: BTreeMap<u64, Descriptor>,
     submitted: BTreeMap<u64, Submitted>,
     next_id: u64,
@@ -156,6 +158,11 @@ impl DiskState {
         let delays = self.delays.iter().filter(|(of, _)| Some(*of) == kind);
         duration += delays.map(|(_, delay)| delay).sum::<u64>();
         duration = duration.min(DURATION_MAX);
+        if self.chance.chance(conditions.plan.stuck_disk) {
+            let longest = STUCK_DISK_DURATION_MAX.as_nanos() as u64;
+            duration = self.chance.between(DURATION_MAX, longest);
+            conditions.counts.stuck_operations += 1;
+        }
         let submitted = Submitted {
             process,
             operation,
@@ -201,6 +208,10 @@ impl DiskState {
             }
             None => self.carry_out(id, &submitted),
         };
+        if matches!(submitted.operation, DiskOperation::SyncDir { .. }) {
+            let is_bare = self.inodes.values().any(Inode::has_cached_units);
+            conditions.counts.bare_directory_syncs += u64::from(is_bare);
+        }
         if result
             .as_ref()
             .is_err_and(|error| error.raw_os_error() == Some(libc::ENOSPC))
@@ -698,12 +709,6 @@ impl DiskState {
         mounted.map_or(0, |index| index as u64 + 1)
     }
 
-    /// A file's contents as a process would read them, `None` if there is none.
-    pub(in crate::io::sim) fn contents(&self, path: &Path) -> Option<Vec<u8>> {
-        let inode = &self.inodes[&self.names.find_file(path).ok()?];
-        Some(inode.read(0, inode.size() as usize).to_vec())
-    }
-
     /// Puts a durable file there, with the directories above it.
     pub(in crate::io::sim) fn put_file(&mut self, path: &Path, contents: &[u8]) -> Result<()> {
         if let Some(parent) = path.parent() {
@@ -714,16 +719,5 @@ impl DiskState {
         self.write_file(path, Bytes::copy_from_slice(contents))?;
         self.names.sync_everything();
         Ok(())
-    }
-
-    /// Flips bits of one byte; false when there is no such byte.
-    pub(in crate::io::sim) fn corrupt(&mut self, path: &Path, position: u64) -> bool {
-        let Ok(inode) = self.names.find_file(path) else {
-            return false;
-        };
-        self.inodes
-            .get_mut(&inode)
-            .expect("named files are kept")
-            .corrupt(position)
     }
 }

@@ -643,3 +643,51 @@ fn put_and_corrupted_files_are_what_processes_read() {
     assert_eq!(contents[..4999], [1; 4999]);
     assert_ne!(contents[4999], 1);
 }
+
+#[test]
+fn a_write_that_was_lost_or_went_astray_has_succeeded() {
+    let sim = Simulation::new(SimOptions::with_seed(1));
+    let path = Path::new("/d/a");
+    sim.run(HERE, |reactor| async move {
+        let disk = reactor.disk();
+        let file = durable_file(&disk, "a", 3).await;
+        write(&file, &disk, 0, 2).await.unwrap();
+        write(&file, &disk, 1, 3).await.unwrap();
+    });
+    assert!(sim.lose_write(HERE, path, 0, 100));
+    assert!(sim.misdirect_write(HERE, path, (1, 2), 0));
+    assert!(!sim.lose_write(HERE, path, 7, 0) && !sim.misdirect_write(HERE, path, (0, 7), 0));
+    let contents = sim.file_contents(HERE, path).unwrap();
+    let bytes = |fill: u8, count: usize| std::iter::repeat_n(fill, count);
+    let expected = bytes(2, 100).chain(bytes(0, 2 * WRITE_UNIT - 100));
+    let expected: Vec<u8> = expected.chain(bytes(3, WRITE_UNIT)).collect();
+    assert!(contents == expected);
+    assert_eq!(sim.files(HERE, Path::new("/d")), ["a"]);
+    let counts = sim.fault_counts();
+    assert_eq!((counts.lost_writes, counts.misdirected_writes), (1, 1));
+}
+
+#[test]
+fn what_is_stuck_takes_long_and_succeeds() {
+    let sim = Simulation::new(SimOptions {
+        faults: FaultPlan {
+            stuck_disk: 1.0,
+            ..FaultPlan::none()
+        },
+        ..SimOptions::with_seed(1)
+    });
+    sim.run(HERE, |reactor| async move {
+        let disk = reactor.disk();
+        let file = disk.open(Path::new("/a"), CREATE).await.unwrap();
+        write(&file, &disk, 0, 1).await.unwrap();
+        // Of a directory it flushes no data.
+        disk.sync_dir(Path::new("/")).await.unwrap();
+        file.sync_data().await.unwrap();
+    });
+    let counts = sim.fault_counts();
+    assert_eq!(
+        (counts.stuck_operations, counts.bare_directory_syncs),
+        (4, 1)
+    );
+    assert!(sim.now().0 > 4_000_000_000 && sim.now().0 < 121_000_000_000);
+}

@@ -8,6 +8,7 @@ use std::task::{Context, Poll, Waker};
 use bytes::{Bytes, BytesMut};
 
 use super::super::events::Event;
+use super::super::faults::PACKET_DELAY_MAX;
 use super::super::random::Random;
 use super::super::trace::Step;
 use super::super::world::World;
@@ -34,6 +35,11 @@ pub(in crate::io::sim) struct EndId {
 }
 
 impl EndId {
+    /// The side that was listened on.
+    fn is_accepted(self) -> bool {
+        self.side == 1
+    }
+
     fn peer(self) -> EndId {
         EndId {
             side: 1 - self.side,
@@ -66,6 +72,10 @@ struct End {
     /// Shut down from this side: reads end.
     is_shut: bool,
     is_closed: bool,
+    /// What is sent to it is lost, and nobody is told.
+    is_deaf: bool,
+    /// Its peer has gone without a word.
+    is_left_alone: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -95,6 +105,15 @@ struct ListenerState {
     address: SocketAddr,
     backlog: VecDeque<EndId>,
     acceptor: Option<Waker>,
+}
+
+/// How an end goes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Parting {
+    InOrder,
+    Reset,
+    /// Its peer is not told, and learns of it when it sends something.
+    Silence,
 }
 
 /// Something arrives.
@@ -279,7 +298,7 @@ impl Network {
             return;
         };
         for end in listener.backlog {
-            Network::close(world, end, true);
+            Network::close(world, end, Parting::Reset);
         }
     }
 
@@ -301,7 +320,11 @@ impl Network {
             return;
         };
         let (from, machine) = (ends[1 - to.side].machine, ends[to.side].machine);
-        let latency = network.draw_latency(from, machine);
+        let mut latency = network.draw_latency(from, machine);
+        if network.random.chance(world.plan.packet_delay) {
+            latency += network.random.below(PACKET_DELAY_MAX.as_nanos() as u64);
+            world.counts.delayed_packets += 1;
+        }
         let end = network.end(to).expect("just seen");
         let arrives_at = (world.now + latency).max(end.last_arrival);
         end.last_arrival = arrives_at;
@@ -319,6 +342,7 @@ impl Network {
         cx: &mut Context<'_>,
     ) -> Poll<Result<usize>> {
         if world.network.random.chance(world.plan.connection_reset) {
+            world.counts.answers_reset += u64::from(from.is_accepted());
             Network::reset_connection(world, from.connection);
         }
         let window_size = world.network.window_size;
@@ -419,7 +443,7 @@ impl Network {
     }
 
     /// An end is gone. Bytes that it leaves unread reset the connection, as in a kernel.
-    pub(super) fn close(world: &mut World, at: EndId, force_reset: bool) {
+    pub(super) fn close(world: &mut World, at: EndId, parting: Parting) {
         let Some(end) = world.network.end(at) else {
             return;
         };
@@ -429,12 +453,39 @@ impl Network {
         let has_unread = !end.received.is_empty();
         let was_finished = std::mem::replace(&mut end.is_finished, true);
         let was_reset = end.is_reset;
-        if !was_reset && (has_unread || force_reset) {
-            Network::send_packet(world, at.peer(), Packet::Reset);
-        } else if !was_reset && !was_finished {
-            Network::send_packet(world, at.peer(), Packet::Finish);
+        match parting {
+            _ if was_reset => {}
+            Parting::Silence => {
+                world.counts.half_open_connections += 1;
+                if let Some(peer) = world.network.end(at.peer()) {
+                    peer.in_transit.clear();
+                    peer.is_left_alone = true;
+                }
+            }
+            Parting::Reset => Network::send_packet(world, at.peer(), Packet::Reset),
+            Parting::InOrder if has_unread => {
+                Network::send_packet(world, at.peer(), Packet::Reset);
+            }
+            Parting::InOrder if was_finished => {}
+            Parting::InOrder => Network::send_packet(world, at.peer(), Packet::Finish),
         }
         world.network.forget_if_done(at.connection);
+    }
+
+    /// Lets a drawn connection of a process be forgotten on its way, as by a translator of
+    /// addresses: neither end hears of the other again.
+    pub(in crate::io::sim) fn forget_a_connection(world: &mut World, process: ProcessId) {
+        let ends = world.network.connections_of(process);
+        if ends.is_empty() {
+            return;
+        }
+        let drawn = world.network.random.below(ends.len() as u64) as usize;
+        let connection = ends[drawn].connection;
+        if let Some(ends) = world.network.connections.get_mut(&connection) {
+            ends.iter_mut().for_each(|end| end.is_deaf = true);
+            world.counts.half_open_connections += 1;
+            world.record_fault("connection forgotten", connection);
+        }
     }
 
     fn forget_if_done(&mut self, connection: u64) {
@@ -466,6 +517,7 @@ impl Network {
         };
         let mut size = 0;
         match packet {
+            _ if end.is_deaf => {}
             Packet::Data(_) if end.is_closed => {
                 Network::send_packet(world, to.peer(), Packet::Reset);
             }
@@ -498,10 +550,12 @@ impl Network {
         }
     }
 
-    /// Resets every connection of a process.
+    /// Resets every connection of a process, but for those whose other end can tell nobody.
     pub(in crate::io::sim) fn reset_connections(world: &mut World, process: ProcessId) {
-        for connection in world.network.connections_of(process) {
-            Network::reset_connection(world, connection.connection);
+        for at in world.network.connections_of(process) {
+            if world.network.end(at).is_some_and(|end| !end.is_left_alone) {
+                Network::reset_connection(world, at.connection);
+            }
         }
     }
 
@@ -523,7 +577,7 @@ impl Network {
     }
 
     /// A process was killed: its connections end in order or by a reset, or, when its machine lost
-    /// the power, always by one.
+    /// the power, always by one; or the peer is not told, where the plan says so.
     pub(in crate::io::sim) fn kill(world: &mut World, process: ProcessId, is_power_cut: bool) {
         let listeners = world.network.listeners.iter();
         let listeners = listeners.filter(|(_, listener)| listener.process == process);
@@ -531,8 +585,15 @@ impl Network {
             Network::close_listener(world, listener);
         }
         for end in world.network.connections_of(process) {
-            let force_reset = is_power_cut || world.network.random.coin();
-            Network::close(world, end, force_reset);
+            let is_reset = is_power_cut || world.network.random.coin();
+            let half_open = world.plan.half_open;
+            let is_silent = is_power_cut && world.network.random.chance(half_open);
+            let parting = match is_reset {
+                _ if is_silent => Parting::Silence,
+                true => Parting::Reset,
+                false => Parting::InOrder,
+            };
+            Network::close(world, end, parting);
         }
     }
 
@@ -564,6 +625,8 @@ fn new_end(process: ProcessId, machine: MachineId, address: SocketAddr) -> End {
         is_reset: false,
         is_shut: false,
         is_closed: false,
+        is_deaf: false,
+        is_left_alone: false,
         reader: None,
         writer: None,
     }

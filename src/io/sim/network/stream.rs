@@ -11,7 +11,7 @@ use bytes::{Bytes, BytesMut};
 
 use super::super::Handle;
 use super::super::world::SharedWorld;
-use super::state::{EndId, Network};
+use super::state::{EndId, Network, Parting};
 use crate::io::SentBytes;
 
 /// Pieces up to this size in all travel as one packet.
@@ -115,7 +115,7 @@ struct EndHandle {
 
 impl Drop for EndHandle {
     fn drop(&mut self) {
-        Network::close(&mut self.world.lock(), self.id, false);
+        Network::close(&mut self.world.lock(), self.id, Parting::InOrder);
     }
 }
 

@@ -315,3 +315,80 @@ fn network_faults_of_the_plan_fire_and_are_counted() {
         counts.connection_resets + counts.connections_refused
     );
 }
+
+/// A client that sends a byte now and then; how its last two attempts to get one back ended.
+async fn talk(reactor: Reactor, to: SocketAddr, ends: Rc<RefCell<Vec<Option<ErrorKind>>>>) {
+    let stream = reactor.connect(to, TIMEOUT).await.unwrap();
+    let (mut reader, mut writer, _) = stream.split().unwrap();
+    for _ in 0..2 {
+        reactor.sleep(Duration::from_millis(10)).await;
+        let _ = writer.send(&[Bytes::from_static(b"a")]).await;
+        let mut answer = BytesMut::new();
+        let read = reader.read(&mut answer, 100);
+        let read = reactor.timeout(Duration::from_millis(500), read).await;
+        let end = match read {
+            None => Some(ErrorKind::TimedOut),
+            Some(Err(error)) => Some(error.kind()),
+            Some(Ok(_)) => None,
+        };
+        ends.borrow_mut().push(end);
+    }
+}
+
+#[test]
+fn a_half_open_connection_is_found_when_something_is_sent() {
+    let sim = Simulation::new(SimOptions::with_seed(1));
+    let server = sim.add_machine();
+    start_echo(&sim, server);
+    let ends: Rc<RefCell<Vec<_>>> = Rc::default();
+    let told = Rc::clone(&ends);
+    let client = sim.start(HERE, 1, move |reactor| {
+        talk(reactor, at(server), Rc::clone(&told))
+    });
+    sim.run_until(|_| ends.borrow().len() == 1);
+    sim.set_faults(FaultPlan {
+        half_open: 1.0,
+        ..FaultPlan::none()
+    });
+    sim.power_cut(server);
+    // Nobody can reset what the server's machine has forgotten.
+    sim.reset_connections(client);
+    sim.run_until(|sim| !sim.is_running(client));
+    assert_eq!(*ends.borrow(), [None, Some(ErrorKind::ConnectionReset)]);
+    assert_eq!(sim.fault_counts().half_open_connections, 1);
+}
+
+#[test]
+fn a_forgotten_connection_says_nothing_any_more() {
+    let sim = Simulation::new(SimOptions::with_seed(1));
+    start_echo(&sim, HERE);
+    let ends: Rc<RefCell<Vec<_>>> = Rc::default();
+    let told = Rc::clone(&ends);
+    let client = sim.start(HERE, 1, move |reactor| {
+        talk(reactor, at(HERE), Rc::clone(&told))
+    });
+    sim.run_until(|_| ends.borrow().len() == 1);
+    sim.forget_a_connection(client);
+    sim.run_until(|sim| !sim.is_running(client));
+    assert_eq!(*ends.borrow(), [None, Some(ErrorKind::TimedOut)]);
+    assert_eq!(sim.fault_counts().half_open_connections, 1);
+}
+
+#[test]
+fn late_packets_keep_their_order() {
+    let sim = Simulation::new(SimOptions::with_seed(1));
+    start_echo(&sim, HERE);
+    sim.set_faults(FaultPlan {
+        packet_delay: 0.2,
+        ..FaultPlan::none()
+    });
+    let back = sim.run(HERE, |reactor| async move {
+        round_trip(&reactor, at(HERE), 500_000).await.unwrap()
+    });
+    assert!(
+        back.iter()
+            .enumerate()
+            .all(|(index, byte)| *byte == (index % 251) as u8)
+    );
+    assert!(sim.fault_counts().delayed_packets > 0);
+}
