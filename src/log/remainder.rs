@@ -53,6 +53,23 @@ pub struct Remainder {
     pub old_batch_count: u64,
 }
 
+/// Bytes that are looked at together: zeros are most of what there is.
+const LOOK_SIZE: usize = 256;
+
+/// The index behind the last byte that is not zero; 0 if there is none.
+fn end_of_nonzero(bytes: &[u8]) -> usize {
+    let mut end = bytes.len();
+    for chunk in bytes.rchunks(LOOK_SIZE) {
+        // Without a way out of the loop it is a few wide instructions.
+        if chunk.iter().fold(0, |all, byte| all | byte) != 0 {
+            let last = chunk.iter().rposition(|&byte| byte != 0);
+            return end - chunk.len() + last.map_or(0, |last| last + 1);
+        }
+        end -= chunk.len();
+    }
+    0
+}
+
 /// Looks through a remainder, a piece of the file after the other. The caller reads the pieces and
 /// checks the batches.
 ///
@@ -88,20 +105,16 @@ impl RestWalk {
         let end = at + size as u64;
         let inside = |position: u64| (position.clamp(at, end) - at) as usize;
         let from = inside(self.next);
-        let is_empty = piece[inside(self.unknown)..size]
-            .iter()
-            .all(|&byte| byte == 0);
+        let is_empty = end_of_nonzero(&piece[inside(self.unknown)..size]) == 0;
         let found = match is_empty {
             true => None,
             false => (from..size).find(|&index| self.bounds.may_be_header(&piece[index..])),
         };
         let to = found.unwrap_or(size);
         let unknown = inside(self.unknown);
-        if let Some(last) = piece[unknown..to.max(unknown)]
-            .iter()
-            .rposition(|&byte| byte != 0)
-        {
-            let end = at + (unknown + last) as u64 + 1;
+        let nonzero = end_of_nonzero(&piece[unknown..to.max(unknown)]);
+        if nonzero > 0 {
+            let end = at + (unknown + nonzero) as u64;
             self.rest.nonzero_end = self.rest.nonzero_end.max(end);
         }
         let position = at + to as u64;
