@@ -254,6 +254,20 @@ impl Connection {
         Ok(receiver)
     }
 
+    /// Whether a request without an answer is written. If that takes longer than `timeout` the
+    /// connection ends: nobody says so where the broker is gone without a word.
+    pub(super) async fn is_written(&self, request: OneshotReceiver<()>, timeout: Duration) -> bool {
+        let shared = &self.handle.shared;
+        match shared.reactor.timeout(timeout, request).await {
+            Some(written) => written.is_some(),
+            None => {
+                let ms = timeout.as_millis();
+                self.close(shared.broken(format_args!("it took no request for {ms} ms")));
+                false
+            }
+        }
+    }
+
     /// Ends the connection for every clone; what is in flight fails with `reason`.
     pub fn close(&self, reason: ClientError) {
         self.handle.shared.end(reason);

@@ -35,7 +35,7 @@ impl Shared {
                 Ok(written) => {
                     let connection = connection.clone();
                     let task = async move {
-                        let is_written = written.await.is_some();
+                        let is_written = connection.is_written(written, timeout).await;
                         drop(slot);
                         shared.settle_written(&connection, batches, is_written);
                     };

@@ -396,6 +396,27 @@ fn without_acks_there_is_no_offset_and_no_wait() {
     });
 }
 
+/// As on a connection of which nobody tells that its other end is gone.
+#[test]
+fn without_acks_a_connection_that_takes_nothing_is_given_up() {
+    with_broker(10, 1, |reactor, broker| async move {
+        broker.state.borrow_mut().is_holding = true;
+        let options = ProducerOptions {
+            acks: Acks::None,
+            is_idempotent: false,
+            ..one_record_a_batch()
+        };
+        let (producer, topic) = topic(&reactor, options).await;
+        let value = "v".repeat(1 << 10);
+        for _ in 0..300 {
+            send(&topic, None, &value).await;
+        }
+        let flushed = reactor.timeout(10 * REQUEST_TIMEOUT, producer.flush());
+        assert_eq!(flushed.await, Some(()));
+        assert!(broker.state.borrow().connection_count > 2);
+    });
+}
+
 #[test]
 fn a_closed_producer_gives_up_what_it_has() {
     with_broker(9, 1, |reactor, broker| async move {
