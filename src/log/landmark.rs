@@ -1,7 +1,10 @@
 //! States that are rarely reached. A simulation counts them: one that never came was not tested.
 
-use std::sync::Arc;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::types::Offset;
 
 macro_rules! landmarks {
     ($($(#[doc = $doc:literal])* $variant:ident, $name:literal;)*) => {
@@ -55,30 +58,72 @@ landmarks! {
     DeletionFinishedAtStart, "deletion finished at start";
 }
 
-/// Counts landmarks, over all logs and shards that share it. The default counts nothing.
+/// What was said of damage, as the log line says it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum DamageReport {
+    /// Recovery has cut the log in this directory, which ends at `end` since.
+    Cut { log: PathBuf, end: Offset },
+    /// The log with this file stays closed.
+    Offline { file: PathBuf, position: u64 },
+    /// A read has failed.
+    Unreadable { file: PathBuf, position: u64 },
+}
+
+/// Reports that are kept until somebody takes them; later ones are dropped.
+const REPORT_COUNT_MAX: usize = 1024;
+
+/// Counts landmarks and keeps reports, over all logs and shards that share it. The default does
+/// neither.
 #[derive(Clone, Debug, Default)]
 pub struct Landmarks {
-    counts: Option<Arc<[AtomicU64; Landmark::ALL.len()]>>,
+    kept: Option<Arc<Kept>>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    counts: [AtomicU64; Landmark::ALL.len()],
+    reports: Mutex<Vec<DamageReport>>,
+}
+
+impl Kept {
+    fn reports(&self) -> MutexGuard<'_, Vec<DamageReport>> {
+        self.reports.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Landmarks {
     /// One that counts, from zero.
     pub fn counting() -> Landmarks {
         Landmarks {
-            counts: Some(Arc::default()),
+            kept: Some(Arc::default()),
         }
     }
 
     pub fn count(&self, landmark: Landmark) -> u64 {
-        let counts = self.counts.as_deref();
-        counts.map_or(0, |counts| {
-            counts[landmark as usize].load(Ordering::Relaxed)
+        let kept = self.kept.as_deref();
+        kept.map_or(0, |kept| {
+            kept.counts[landmark as usize].load(Ordering::Relaxed)
         })
     }
 
     pub fn reached(&self, landmark: Landmark) {
-        if let Some(counts) = &self.counts {
-            counts[landmark as usize].fetch_add(1, Ordering::Relaxed);
+        if let Some(kept) = &self.kept {
+            kept.counts[landmark as usize].fetch_add(1, Ordering::Relaxed);
         }
+    }
+
+    pub fn report(&self, report: impl FnOnce() -> DamageReport) {
+        if let Some(kept) = &self.kept {
+            let mut reports = kept.reports();
+            if reports.len() < REPORT_COUNT_MAX {
+                reports.push(report());
+            }
+        }
+    }
+
+    /// The reports since the last call.
+    pub fn take_reports(&self) -> Vec<DamageReport> {
+        let kept = self.kept.as_deref();
+        kept.map_or(Vec::new(), |kept| std::mem::take(&mut *kept.reports()))
     }
 }

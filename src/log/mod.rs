@@ -75,7 +75,7 @@ pub use directory::{CheckpointEntry, DirectoryOptions, FLUSH_FAILED_PREFIX, LogD
 pub use error::LogError;
 pub use fault::{DirectoryFault, DirectoryState};
 pub use judgement::Judgement;
-pub use landmark::{Landmark, Landmarks};
+pub use landmark::{DamageReport, Landmark, Landmarks};
 pub use log::{Log, OpenLog, RecoveryReport};
 pub use read_types::{ReadBatches, ReadOutcome, ReadRequest, ReadSource, Rest, TimestampOffset};
 pub use reader::{COLD_READ_SIZE, COLD_READ_SIZE_MIN};

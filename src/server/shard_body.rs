@@ -19,9 +19,9 @@ use super::node::Node;
 use super::request_memory::RequestMemory;
 use crate::config::BrokerConfig;
 use crate::io::{Listener, Reactor, Semaphore, StopSignal};
-use crate::log::{BrokenRule, Landmarks};
+use crate::log::Landmarks;
 use crate::metrics::Gauge;
-use crate::shard::{ServerEvent, ServerStart, Shard, ShardError, ShardPlan};
+use crate::shard::{Broken, ServerEvent, ServerStart, Shard, ShardError, ShardPlan};
 use crate::types::ShardId;
 
 /// How long connections may take to send their last answers at a stop.
@@ -59,10 +59,10 @@ impl BrokerPlan {
         }
     }
 
-    /// For simulations alone: a rule of durability that is not kept, landmarks that are counted.
-    pub fn instrumented(self, broken_rule: Option<BrokenRule>, landmarks: Landmarks) -> BrokerPlan {
+    /// For simulations alone: what is done wrong, landmarks that are counted.
+    pub fn instrumented(self, broken: Broken, landmarks: Landmarks) -> BrokerPlan {
         BrokerPlan {
-            shards: self.shards.instrumented(broken_rule, landmarks),
+            shards: self.shards.instrumented(broken, landmarks),
             ..self
         }
     }

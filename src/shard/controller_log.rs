@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::broken_promise::BrokenPromise;
 use super::core::{Core, ReplyTo, Shard};
 use super::error::ShardError;
 use super::message::{Reply, Request};
@@ -109,7 +110,11 @@ impl ControllerDriver {
             _ => Vec::new(),
         };
         let now = self.core.reactor.now();
+        let is_forgotten = self.is_forgotten(&request);
         let outcome = self.controller.handle(now, &directories, request);
+        if is_forgotten {
+            return Ok(Ok(outcome.reply));
+        }
         let size: usize = outcome.records.iter().map(|r| r.encode().len()).sum();
         if size > RECORDS_SIZE_MAX {
             return Ok(Err(ErrorCode::PolicyViolation));
@@ -119,6 +124,17 @@ impl ControllerDriver {
             self.publish(delta).await;
         }
         Ok(Ok(outcome.reply))
+    }
+
+    /// Whether a simulation has it acknowledged and not carried out.
+    fn is_forgotten(&self, request: &ControllerRequest) -> bool {
+        match request {
+            ControllerRequest::DeleteTopics(_) => {
+                self.core.breaks(BrokenPromise::KeepsDeletedTopics)
+            }
+            ControllerRequest::AlterConfigs(_) => self.core.breaks(BrokenPromise::ForgetsSettings),
+            _ => false,
+        }
     }
 
     /// Makes records durable as one batch and replays them.

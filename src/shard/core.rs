@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::broken_promise::{Broken, BrokenPromise};
 use super::controller_log::ControllerQueue;
 use super::directories::Directories;
 use super::error::ShardError;
@@ -20,7 +21,7 @@ use crate::batch::Decompressor;
 use crate::config::{BrokerConfig, DynamicBrokerConfig, TopicConfig};
 use crate::fetch_session::SessionCache;
 use crate::io::{Notify, OneshotSender, Reactor};
-use crate::log::{BrokenRule, Landmarks, TailBudget};
+use crate::log::{DamageReport, Landmarks, LogError, TailBudget};
 use crate::metadata::MetadataImage;
 use crate::metrics::ShardMetrics;
 use crate::types::{
@@ -36,7 +37,7 @@ pub struct Shard {
 pub(super) struct Core {
     pub(super) reactor: Reactor,
     pub(super) config: Arc<BrokerConfig>,
-    pub(super) broken_rule: Option<BrokenRule>,
+    pub(super) broken: Broken,
     pub(super) landmarks: Landmarks,
     pub(super) peers: Peers,
     pub(super) metrics: ShardMetrics,
@@ -113,7 +114,7 @@ impl Shard {
         let shard = Shard {
             core: Rc::new(Core {
                 reactor: reactor.clone(),
-                broken_rule: plan.broken_rule,
+                broken: plan.broken,
                 landmarks: plan.landmarks,
                 peers: Peers::new(mesh, metrics.clone()),
                 metrics,
@@ -177,7 +178,11 @@ impl Shard {
 
     pub fn topic(&self, topic_id: TopicId) -> Option<TopicView> {
         let image = self.core.image.borrow();
-        let topic = image.topic(topic_id)?;
+        let topic = match self.core.breaks(BrokenPromise::ServesUnknownIds) {
+            false => image.topic(topic_id)?,
+            true => image.topic(topic_id).or_else(|| image.topics().next())?,
+        };
+        let topic_id = topic.topic_id;
         Some(TopicView {
             topic_id,
             partition_count: i32::try_from(topic.partitions.len()).ok()?,
@@ -253,6 +258,28 @@ impl Core {
                 ErrorCode::UnknownTopicOrPartition
             }
         })
+    }
+
+    /// Whether a simulation has this promise broken.
+    pub(super) fn breaks(&self, promise: BrokenPromise) -> bool {
+        self.broken.promise == Some(promise)
+    }
+
+    /// The same, for one time in so many.
+    pub(super) fn breaks_one_in(&self, promise: BrokenPromise, count: u64) -> bool {
+        self.breaks(promise) && self.reactor.random().is_multiple_of(count)
+    }
+
+    /// A read has failed, which the caller logs: a simulation compares damage with what it did.
+    pub(super) fn report_unreadable(&self, error: &LogError) {
+        if let LogError::Corrupt { path, position, .. } = error
+            && !self.breaks(BrokenPromise::HidesDamage)
+        {
+            self.landmarks.report(|| DamageReport::Unreadable {
+                file: path.clone(),
+                position: *position,
+            });
+        }
     }
 
     pub(super) fn ticket(&self) -> u64 {

@@ -4,6 +4,8 @@
 use std::future::Future;
 use std::rc::Rc;
 
+use super::ShardError;
+use super::broken_promise::BrokenPromise;
 use super::core::{Core, ReplyTo, Shard};
 use super::message::{DeleteRecordsItem, Reply, Request};
 use crate::types::{ErrorCode, Offset};
@@ -60,6 +62,12 @@ async fn delete(core: &Core, item: &DeleteRecordsItem) -> Result<Offset, ErrorCo
             .leader()
             .delete_records(item.before_offset, is_deletable)?
     };
+    if core.breaks(BrokenPromise::KeepsDeletedRecords) {
+        return Ok(before);
+    }
+    if core.breaks(BrokenPromise::EndsByItself) {
+        core.fail(ShardError::Metadata("for no reason".to_owned()));
+    }
     // Before the start moves: a round of retention that sees it moved sees this, too.
     if before > log.state().log_start_offset {
         core.has_moved_starts.set(true);

@@ -219,7 +219,7 @@ impl Core {
             zero_ahead_bytes_max: ZERO_AHEAD_BYTES_MAX,
             metrics: self.metrics.clone(),
             delete_delay: self.config.log_segment_delete_delay,
-            broken_rule: self.broken_rule,
+            broken_rule: self.broken.rule,
             landmarks: self.landmarks.clone(),
             fault: plan.fault.clone(),
             on_failure: Rc::new(move || {

@@ -7,6 +7,7 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 
+use super::broken_promise::{self, BrokenPromise};
 use super::core::{Core, ReplyTo, Shard, handle};
 use super::message::{FetchItem, FetchLimits, FetchOutcome, Message, RecordsRange, Reply, Request};
 use super::ranges::{COPIED_SIZE_MAX, copied};
@@ -178,7 +179,7 @@ pub(super) fn start(
                 Started::Cold(outcome, partition, reading) => match reading.await {
                     Ok(batches) => {
                         count_bytes(&waiting, batches.source, &batches.pieces);
-                        filled(outcome, partition, batches)
+                        filled(&waiting, outcome, partition, batches)
                     }
                     Err(error) => FetchOutcome { error, ..outcome },
                 },
@@ -241,7 +242,7 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Left) -> Started {
         Ok(ReadOutcome::Batches(batches)) => {
             left.size = spend(answer_left, batches.size);
             count_bytes(core, batches.source, &batches.pieces);
-            let outcome = filled(outcome, item.partition, batches);
+            let outcome = filled(core, outcome, item.partition, batches);
             left.taken = left.taken.saturating_sub(outcome.taken_size());
             Started::Done(outcome)
         }
@@ -257,12 +258,17 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Left) -> Started {
             left.cold = spend(cold_left, expected);
             left.size = spend(answer_left, expected);
             let (log, held) = (replica.log().clone(), Rc::clone(&left.held));
+            let reader = Rc::clone(core);
             let reading = core.reactor.spawn(async move {
+                if reader.breaks(BrokenPromise::NeverReadsCold) {
+                    std::future::pending::<()>().await;
+                }
                 let batches = log.read_cold(request).await.map_err(|error| {
                     // Damage was told when it was found, once.
                     if !matches!(error, LogError::Corrupt { .. }) {
                         tracing::warn!(partition = %log.partition(), %error, "a read failed");
                     }
+                    reader.report_unreadable(&error);
                     error.error_code()
                 })?;
                 Ok(held_or_promised(batches, request.offset, &held))
@@ -300,7 +306,15 @@ fn held_or_promised(batches: ReadBatches, offset: Offset, left: &Cell<usize>) ->
     }
 }
 
-fn filled(bounds: FetchOutcome, partition: TopicIdPartition, batches: ReadBatches) -> FetchOutcome {
+fn filled(
+    core: &Core,
+    bounds: FetchOutcome,
+    partition: TopicIdPartition,
+    mut batches: ReadBatches,
+) -> FetchOutcome {
+    if core.broken.promise.is_some() {
+        broken_promise::at_fetch(core, &mut batches.pieces);
+    }
     let is_from_disk = batches.source == ReadSource::Disk;
     let rest = batches.rest.map(|rest| RecordsRange {
         partition,

@@ -1,20 +1,24 @@
 //! Making a metadata image true on one shard: opening, deleting and reconfiguring logs.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::broken_promise::BrokenPromise;
 use super::core::Core;
 use super::error::ShardError;
 use super::message::leads;
 use super::replica::Replica;
 use crate::config::{AckClass, BrokerConfig, Overrides, TopicConfig};
 use crate::io::Semaphore;
-use crate::log::{CHECKPOINT_FILE, Landmark, Log, LogConfig, LogError, OpenLog, RecoveryReport};
+use crate::log::{
+    CHECKPOINT_FILE, DamageReport, Landmark, Log, LogConfig, LogError, OpenLog, RecoveryReport,
+};
 use crate::metadata::{
     ConfigResource, ConfigResourceType, MetadataDelta, MetadataImage, TopicImage, is_internal_topic,
 };
-use crate::types::{ShardId, TopicId, TopicIdPartition, TopicPartition};
+use crate::types::{Offset, ShardId, TopicId, TopicIdPartition, TopicPartition};
 
 /// Logs that one shard opens, and so recovers, at the same time.
 const LOGS_OPENING_MAX: usize = 32;
@@ -180,7 +184,7 @@ impl Core {
             Ok(opened) => opened,
             Err(error @ LogError::Corrupt { .. }) => {
                 // Nothing is cut; the others are served.
-                tracing::error!(partition = %name, %error, "the partition is offline");
+                self.report_offline(&name, &error);
                 self.offline.borrow_mut().insert(partition);
                 return Ok(());
             }
@@ -195,7 +199,8 @@ impl Core {
             }
             Err(error) => return Err(fail(error.to_string())),
         };
-        log_recovery(&name, &report);
+        let log_path = directory.path().join(name.to_string());
+        self.report_recovery(&name, (log_path, log.state().log_end_offset), &report);
         let replica = Replica::lead(self, partition, log, led, &config);
         self.replicas
             .borrow_mut()
@@ -224,6 +229,45 @@ impl Core {
                 }
             }),
         }
+    }
+
+    fn report_offline(&self, name: &TopicPartition, error: &LogError) {
+        if self.breaks(BrokenPromise::HidesDamage) {
+            return;
+        }
+        tracing::error!(partition = %name, %error, "the partition is offline");
+        if let LogError::Corrupt { path, position, .. } = error {
+            self.landmarks.report(|| DamageReport::Offline {
+                file: path.clone(),
+                position: *position,
+            });
+        }
+    }
+
+    fn report_recovery(
+        &self,
+        name: &TopicPartition,
+        (log, end): (PathBuf, Offset),
+        report: &RecoveryReport,
+    ) {
+        if report.lost_checkpoint {
+            tracing::warn!(
+                partition = %name,
+                "there is no {CHECKPOINT_FILE} that can be read: the log was recovered from its \
+                 first segment, and records that were deleted there may be back"
+            );
+        }
+        if report.dropped_bytes == 0 || self.breaks(BrokenPromise::HidesCuts) {
+            return;
+        }
+        tracing::warn!(
+            partition = %name,
+            batches = report.dropped_batches,
+            bytes = report.dropped_bytes,
+            "recovery dropped what was written behind the end of the log and never acknowledged, \
+             unless the disk has damaged it"
+        );
+        self.landmarks.report(|| DamageReport::Cut { log, end });
     }
 
     /// The directory of a partition is offline: clients are told so.
@@ -349,23 +393,5 @@ fn log_config(broker: &BrokerConfig, topic: &TopicConfig) -> LogConfig {
             .map(|age| i64::try_from(age.as_millis()).unwrap_or(i64::MAX)),
         retention_size: topic.retention_bytes.filter(|_| deletes),
         file_delete_delay: topic.file_delete_delay,
-    }
-}
-
-fn log_recovery(partition: &TopicPartition, report: &RecoveryReport) {
-    if report.lost_checkpoint {
-        tracing::warn!(
-            %partition,
-            "there is no {CHECKPOINT_FILE} that can be read: the log was recovered from its first \
-             segment, and records that were deleted there may be back"
-        );
-    }
-    if report.dropped_bytes > 0 {
-        tracing::warn!(
-            %partition,
-            batches = report.dropped_batches,
-            bytes = report.dropped_bytes,
-            "recovery dropped what was written behind the end of the log and never acknowledged"
-        );
     }
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::rc::Rc;
 
+use super::broken_promise::BrokenPromise;
 use super::core::{Core, ReplyTo, Shard};
 use super::message::{ListOffsetsItem, ListedOffset, Reply, Request};
 use crate::log::LogError;
@@ -53,6 +54,7 @@ async fn list_one(core: &Core, item: &ListOffsetsItem) -> Result<ListedOffset, E
     };
     let fail = |error: LogError| {
         tracing::warn!(partition = %log.partition(), %error, "an offset could not be looked up");
+        core.report_unreadable(&error);
         error.error_code()
     };
     let (found, end, not_found) = match answer {
@@ -60,8 +62,9 @@ async fn list_one(core: &Core, item: &ListOffsetsItem) -> Result<ListedOffset, E
             offset,
             leader_epoch,
         } => {
+            let is_old = core.breaks_one_in(BrokenPromise::TellsOldEnds, 2);
             return Ok(ListedOffset {
-                offset,
+                offset: offset - i64::from(is_old && offset > 0),
                 leader_epoch,
                 ..ListedOffset::NONE
             });

@@ -13,6 +13,7 @@
 //! - Progress of a log is told from the log's own task, so it is only noted there; the machine
 //!   steps in a task of the shard.
 
+mod broken_promise;
 mod controller_log;
 mod core;
 mod delete_records;
@@ -44,6 +45,7 @@ mod verification;
 mod watchers;
 
 pub use self::core::{Shard, TopicView};
+pub use broken_promise::{Broken, BrokenPromise};
 pub use describe::{DescribedLogDir, LogSize};
 pub use directories::LogDirState;
 pub use error::ShardError;

@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
+use super::Broken;
 use super::message::Message;
 use crate::config::BrokerConfig;
 use crate::io::MeshBuilder;
-use crate::log::{BrokenRule, Landmarks};
+use crate::log::Landmarks;
 
 /// Made once, cloned to each shard.
 #[derive(Clone)]
 pub struct ShardPlan {
     pub(super) config: Arc<BrokerConfig>,
     pub(super) mesh: MeshBuilder<Message>,
-    pub(super) broken_rule: Option<BrokenRule>,
+    pub(super) broken: Broken,
     pub(super) landmarks: Landmarks,
 }
 
@@ -21,15 +22,15 @@ impl ShardPlan {
         ShardPlan {
             config,
             mesh: MeshBuilder::new(shard_count),
-            broken_rule: None,
+            broken: Broken::default(),
             landmarks: Landmarks::default(),
         }
     }
 
-    /// For simulations alone: a rule that the logs do not keep, and what they count.
-    pub fn instrumented(self, broken_rule: Option<BrokenRule>, landmarks: Landmarks) -> ShardPlan {
+    /// For simulations alone: what is done wrong, and what is counted.
+    pub fn instrumented(self, broken: Broken, landmarks: Landmarks) -> ShardPlan {
         ShardPlan {
-            broken_rule,
+            broken,
             landmarks,
             ..self
         }

@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::rc::Rc;
 
+use super::broken_promise;
 use super::core::Core;
 use super::message::{DivergingEpoch, FetchItem, FetchOutcome, ProduceItem};
 use super::produce::ProduceCall;
@@ -106,12 +107,19 @@ impl Replica {
             last_offset_delta: batch.header().last_offset_delta,
             max_timestamp: batch.max_timestamp(),
         };
+        let mut summary = summary(&batch);
+        if core.broken.promise.is_some()
+            && let Some(outcome) = broken_promise::at_produce(core, &self.log, &mut summary)
+        {
+            let (call, slot) = call;
+            return call.complete(core, slot, outcome);
+        }
         self.log.prepare_append(&plan, core.reactor.wall_clock());
         let ticket = core.ticket();
         self.waiting.borrow_mut().insert(ticket, call);
         let event = Event::Produce {
             ticket,
-            batch: summary(&batch),
+            batch: summary,
             acks,
             deadline,
         };
@@ -200,7 +208,13 @@ impl Replica {
                     max_timestamp: batch.max_timestamp(),
                 });
             }
-            Effect::Complete { ticket, outcome } => {
+            Effect::Complete {
+                ticket,
+                mut outcome,
+            } => {
+                if core.broken.promise.is_some() {
+                    broken_promise::at_acknowledgement(core, &mut outcome);
+                }
                 let waiting = self.waiting.borrow_mut().remove(&ticket);
                 let (call, slot) = waiting.expect("each ticket is answered once");
                 if outcome.error == ErrorCode::RequestTimedOut {

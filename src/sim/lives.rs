@@ -6,18 +6,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use super::checker::Invariant;
 use super::clients::{Cast, inspect, run_clients};
+use super::damage;
 use super::ledger::Ledger;
 use super::run::{Outcome, SeedOptions};
 use super::scenario::Scenario;
+use super::swarm::{Fault, Swarm};
 use super::tally::State;
 use crate::io::StopSignal;
 use crate::io::sim::{
-    FaultCounts, FaultPlan, MachineId, ProcessId, Random, SimOptions, Simulation,
+    FaultCounts, FaultPlan, MachineId, ProcessId, Random, STUCK_DISK_DURATION_MAX, SimOptions,
+    Simulation,
 };
-use crate::log::{BrokenRule, Landmark, Landmarks};
+use crate::log::Landmark;
 use crate::server::{BrokerPlan, run_shard};
-use crate::shard::ShardError;
+use crate::shard::{Broken, ShardError};
 
 /// Steps of the world within which whatever is waited for must come.
 const STEP_COUNT_MAX: u64 = 5_000_000;
@@ -47,6 +51,9 @@ const EARLY_STEPS_MAX: u64 = 800;
 /// Bytes of the disk when it is made full: less than is on it.
 const FULL_DISK_SIZE: u64 = 64 << 10;
 const DISK_SIZE: u64 = 64 << 30;
+
+/// How much a wall clock gains or loses at most, in millionths.
+const DRIFT_PPM_MAX: u64 = 100_000;
 
 /// One process of the broker.
 struct Life {
@@ -78,14 +85,18 @@ pub(super) struct Driver {
     chaos: Random,
     /// What befalls a second log directory.
     directories: Random,
-    landmarks: Landmarks,
-    broken_rule: Option<BrokenRule>,
+    /// What the disk damages.
+    damages: Random,
+    swarm: Swarm,
+    broken: Broken,
     client_machine: MachineId,
     clients: ProcessId,
     shard_count: u64,
     /// The last life ended by a kill or a power cut.
     was_interrupted: bool,
     is_network_cut: bool,
+    /// Operations that were stuck before the last power cut.
+    stuck_before_power_cut: u64,
 }
 
 const BROKER: MachineId = MachineId::FIRST;
@@ -112,15 +123,17 @@ impl Driver {
         Driver {
             chaos: sim.random("chaos"),
             directories,
+            damages: sim.random("damages"),
+            swarm: Swarm::draw(&mut sim.random("swarm"), options.without),
             sim,
             ledger,
-            landmarks: Landmarks::counting(),
-            broken_rule: options.broken_rule,
+            broken: options.broken,
             client_machine,
             clients,
             shard_count: 0,
             was_interrupted: false,
             is_network_cut: false,
+            stuck_before_power_cut: 0,
         }
     }
 
@@ -130,6 +143,10 @@ impl Driver {
             self.live(steps);
         }
         self.sim.set_faults(FaultPlan::none());
+        if self.is_stuck() {
+            // Until nobody waits for the disk any more.
+            self.sim.run_for(STUCK_DISK_DURATION_MAX);
+        }
         for _ in 0..2 {
             if !self.is_violated() {
                 self.last_life();
@@ -140,9 +157,10 @@ impl Driver {
     pub(super) fn outcome(&self) -> Outcome {
         let mut tally = self.ledger.tally();
         tally.add_faults(&self.sim.fault_counts());
-        tally.add_landmarks(&self.landmarks);
+        tally.add_landmarks(&self.ledger.landmarks);
         Outcome {
             violation: self.ledger.violation(),
+            faults: self.swarm.faults(),
             tally,
             trace_hash: self.sim.trace_hash(),
             trace: self.sim.trace_text(),
@@ -158,10 +176,10 @@ impl Driver {
     }
 
     fn live(&mut self, steps: u64) {
-        let mut plan = draw_faults(&mut self.chaos);
+        let mut plan = self.swarm.plan(&mut self.chaos);
         self.spoil_second_directory(&mut plan);
         self.sim.set_faults(plan);
-        if self.chaos.coin() {
+        if self.chaos.coin() && self.swarm.has(Fault::SlowDisk) {
             self.slow_disk();
         }
         self.ledger.pace.set(match self.chaos.below(5) {
@@ -170,9 +188,9 @@ impl Driver {
         });
         let life = self.start();
         let ending = match self.chaos.below(6) {
-            0 => Ending::Stop,
-            1..=3 => Ending::Kill,
-            _ => Ending::PowerCut,
+            1..=3 if self.swarm.has(Fault::Kill) => Ending::Kill,
+            4.. if self.swarm.has(Fault::PowerCut) => Ending::PowerCut,
+            _ => Ending::Stop,
         };
         if self.chaos.below(5) == 0 {
             let count = self.chaos.below(EARLY_STEPS_MAX);
@@ -193,6 +211,15 @@ impl Driver {
             }
         }
         self.end(&life, ending);
+        self.damage();
+    }
+
+    /// Damages what is on the disk, if the seed does so.
+    fn damage(&mut self) {
+        if let Some(fault) = self.swarm.damage(&mut self.damages) {
+            let random = &mut self.damages;
+            damage::strike((&self.sim, BROKER), &self.ledger, random, fault);
+        }
     }
 
     /// In every other life only the second of two log directories has errors, and often.
@@ -203,9 +230,9 @@ impl Driver {
         };
         plan.disk_errors_below = Some(second.to_owned());
         match self.directories.below(4) {
-            0 => plan.flush_error = 0.03,
-            1 => plan.write_error = 0.03,
-            2 => plan.read_error = 0.1,
+            0 if self.swarm.has(Fault::FlushError) => plan.flush_error = 0.03,
+            1 if self.swarm.has(Fault::WriteError) => plan.write_error = 0.03,
+            2 if self.swarm.has(Fault::ReadError) => plan.read_error = 0.1,
             _ => {}
         }
     }
@@ -217,16 +244,16 @@ impl Driver {
         self.ledger.is_over.set(true);
         let ledger = Rc::clone(&self.ledger);
         self.go_on(&life, STEP_COUNT_MAX, WAIT_MAX, |_| {
-            ledger.client_count.get() == 0
+            ledger.clients().is_empty()
         });
         if !self.sim.is_running(life.process) {
             return self.ended_by_itself(&life);
         }
-        if ledger.client_count.get() > 0 {
-            let count = ledger.client_count.get();
-            ledger.violated(format!(
-                "nothing fails any more, and {count} clients do not end"
-            ));
+        if !ledger.clients().is_empty() {
+            let clients = ledger.clients();
+            ledger.violated(Invariant::Liveness.broken(format!(
+                "nothing fails any more, and these clients do not end: {clients:?}"
+            )));
         }
         let is_inspected = Rc::new(Cell::new(false));
         let (told, cast) = (Rc::clone(&is_inspected), Rc::clone(&self.ledger));
@@ -239,7 +266,9 @@ impl Driver {
         });
         self.go_on(&life, STEP_COUNT_MAX, WAIT_MAX, |_| is_inspected.get());
         if !is_inspected.get() {
-            ledger.violated("nothing fails any more, and not all can be read".to_owned());
+            ledger.violated(
+                Invariant::Liveness.broken("nothing fails any more, and not all can be read"),
+            );
         }
         self.end(&life, Ending::Stop);
     }
@@ -252,6 +281,10 @@ impl Driver {
         }
         self.shard_count = shard_count;
         self.ledger.life.set(self.ledger.life.get() + 1);
+        if self.ledger.has_damage() {
+            // What recovery may cut now is not heard of any more behind that.
+            self.settle_clients();
+        }
         let stop = StopSignal::new();
         let is_serving = Arc::new(AtomicBool::new(false));
         let reported = Arc::clone(&is_serving);
@@ -260,7 +293,7 @@ impl Driver {
         };
         let config = self.ledger.scenario.config.clone();
         let plan = BrokerPlan::new(config, shard_count as usize, stop.clone(), Arc::new(report));
-        let plan = plan.instrumented(self.broken_rule, self.landmarks.clone());
+        let plan = plan.instrumented(self.broken, self.ledger.landmarks.clone());
         let ends: Rc<RefCell<Vec<_>>> = Rc::default();
         let ended = Rc::clone(&ends);
         let faults = self.sim.fault_counts();
@@ -279,7 +312,7 @@ impl Driver {
             is_told: Cell::new(false),
             ends,
             faults,
-            offline_count: self.landmarks.count(Landmark::PartitionOffline),
+            offline_count: self.ledger.landmarks.count(Landmark::PartitionOffline),
         }
     }
 
@@ -296,10 +329,8 @@ impl Driver {
                 return;
             }
             if life.is_serving() && !life.is_told.replace(true) {
-                // What is in a directory that is offline was not recovered.
-                if self.landmarks.count(Landmark::PartitionOffline) == life.offline_count {
-                    self.ledger.opened();
-                }
+                let offline_count = self.ledger.landmarks.count(Landmark::PartitionOffline);
+                self.ledger.opened(offline_count == life.offline_count);
                 tracing::debug!("{} ns: serves", self.sim.now().0);
             }
         }
@@ -311,9 +342,28 @@ impl Driver {
         if self.is_network_cut && self.chaos.coin() {
             self.heal();
         }
-        match self.chaos.below(24) {
-            0 | 1 => self.sim.reset_connections(self.clients),
-            2 | 3 => {
+        let drawn = self.chaos.below(24);
+        let fault = match drawn {
+            0..=2 => Fault::ConnectionReset,
+            3..=5 => Fault::NetworkCut,
+            6 | 7 => Fault::Pause,
+            8 | 9 => Fault::SlowDisk,
+            10 => Fault::ClockJump,
+            11 => Fault::ClockDrift,
+            12 => Fault::FullDisk,
+            13 => Fault::HalfOpen,
+            14 => return self.damage(),
+            _ => return,
+        };
+        if self.swarm.has(fault) {
+            self.befall(life, fault);
+        }
+    }
+
+    fn befall(&mut self, life: &Life, fault: Fault) {
+        match fault {
+            Fault::ConnectionReset => self.sim.reset_connections(self.clients),
+            Fault::NetworkCut => {
                 self.ledger.reached(State::NetworkCut);
                 self.is_network_cut = true;
                 match self.chaos.below(3) {
@@ -322,23 +372,29 @@ impl Driver {
                     _ => self.sim.partition_one_way(self.client_machine, BROKER),
                 }
             }
-            4 => {
+            Fault::Pause => {
                 self.ledger.reached(State::BrokerPaused);
                 self.sim.pause(life.process);
                 let pause = Duration::from_millis(self.chaos.below(400));
                 self.go_on(life, STEP_COUNT_MAX, pause, |_| false);
                 self.sim.resume(life.process);
             }
-            5 | 6 => self.slow_disk(),
-            7 => {
+            Fault::SlowDisk => self.slow_disk(),
+            Fault::ClockJump => {
                 let milliseconds = self.chaos.below(4_000) as i64 - 2_000;
                 self.sim.jump_wall_clock(BROKER, milliseconds);
             }
-            8 if self.chaos.below(4) == 0 => {
+            Fault::ClockDrift => {
+                let ppm = self.chaos.below(2 * DRIFT_PPM_MAX) as i64;
+                let ppm = ppm - DRIFT_PPM_MAX as i64;
+                self.sim.drift_wall_clock(BROKER, ppm);
+            }
+            Fault::FullDisk => {
                 self.ledger.reached(State::DiskFull);
                 self.sim.set_disk_capacity(BROKER, FULL_DISK_SIZE);
             }
-            _ => {}
+            Fault::HalfOpen => self.sim.forget_a_connection(self.clients),
+            other => unreachable!("{other} does not befall a life at one moment"),
         }
     }
 
@@ -382,17 +438,24 @@ impl Driver {
     }
 
     fn power_cut(&mut self) {
+        self.stuck_before_power_cut = self.sim.fault_counts().stuck_operations;
         self.sim.power_cut(BROKER);
+        self.settle_clients();
+        self.ledger.power_cut();
+    }
+
+    /// Lets the clients act on every answer that they have; no more of the last broker's come.
+    fn settle_clients(&self) {
         self.sim.reset_connections(self.clients);
         self.sim.run_for(CLIENTS_SETTLE);
-        self.ledger.power_cut();
     }
 
     fn stop(&mut self, life: &Life) {
         life.stop.set();
         self.go_on(life, STEP_COUNT_MAX, WAIT_MAX, |_| false);
         if self.sim.is_running(life.process) {
-            self.ledger.violated("the broker does not stop".to_owned());
+            self.ledger
+                .violated(Invariant::Process.broken("the broker does not stop"));
             return;
         }
         self.ended_by_itself(life);
@@ -407,13 +470,15 @@ impl Driver {
                 self.ledger.reached(State::CleanRestart);
             } else if !self.is_violated() {
                 self.ledger
-                    .violated("the broker has ended, nobody stopped it".to_owned());
+                    .violated(Invariant::Process.broken("the broker has ended, nobody stopped it"));
             }
             return;
         };
         if !self.has_disk_failed(life) {
-            self.ledger
-                .violated(format!("the broker failed on a disk that works: {failure}"));
+            self.ledger.violated(
+                Invariant::Process
+                    .broken(format!("the broker failed on a disk that works: {failure}")),
+            );
         }
         self.ledger.reached(match life.is_serving() {
             true => State::EndedByDisk,
@@ -423,8 +488,14 @@ impl Driver {
 
     fn has_disk_failed(&self, life: &Life) -> bool {
         let (now, then) = (self.sim.fault_counts(), &life.faults);
-        now.read_errors + now.write_errors + now.flush_errors + now.no_space
-            > then.read_errors + then.write_errors + then.flush_errors + then.no_space
+        let has_errors = now.read_errors + now.write_errors + now.flush_errors + now.no_space
+            > then.read_errors + then.write_errors + then.flush_errors + then.no_space;
+        has_errors || self.is_stuck()
+    }
+
+    /// Whether an operation may still be under way that nobody waits for any more.
+    fn is_stuck(&self) -> bool {
+        self.sim.fault_counts().stuck_operations > self.stuck_before_power_cut
     }
 
     fn note_disk(&self, life: &Life) {
@@ -438,22 +509,4 @@ impl Life {
     fn is_serving(&self) -> bool {
         self.is_serving.load(Ordering::Relaxed)
     }
-}
-
-/// Mostly a disk and a network that work.
-fn draw_faults(chaos: &mut Random) -> FaultPlan {
-    let mut plan = FaultPlan::none();
-    match chaos.below(12) {
-        0 | 1 => plan.slow_disk = 0.1,
-        2 => plan.flush_error = 0.01,
-        3 => plan.write_error = 0.005,
-        4 => plan.read_error = 0.02,
-        _ => {}
-    }
-    match chaos.below(8) {
-        0 => plan.connection_reset = 0.02,
-        1 => plan.connection_refused = 0.2,
-        _ => {}
-    }
-    plan
 }

@@ -11,6 +11,8 @@
 //! | `run` | one seed from its beginning to its verdict |
 //! | `lives` | the brokers, one after the other, and what befalls them |
 //! | `scenario` | what a seed draws before it begins |
+//! | `swarm` | which faults a seed has |
+//! | `damage` | a disk that rots and lies |
 //! | `clients/` | who sends and reads what |
 //! | `wire` | frames made by hand |
 //! | `checker/` | the invariants |
@@ -28,12 +30,16 @@
 
 mod checker;
 mod clients;
+mod damage;
 mod ledger;
 mod lives;
 mod run;
 mod scenario;
+mod swarm;
 mod tally;
 mod wire;
 
-pub use run::{Outcome, SeedOptions, run_seed};
+pub use checker::{Invariant, Violation};
+pub use run::{Outcome, SeedOptions, faults_of, run_seed};
+pub use swarm::{Fault, FaultSet};
 pub use tally::Tally;

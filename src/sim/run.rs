@@ -1,8 +1,11 @@
 //! One seed, from its beginning to its verdict.
 
+use super::checker::Violation;
 use super::lives::Driver;
+use super::swarm::{Fault, FaultSet, Swarm};
 use super::tally::Tally;
-use crate::log::BrokenRule;
+use crate::io::sim::Random;
+use crate::shard::Broken;
 
 /// What to run.
 #[derive(Clone, Copy, Debug)]
@@ -12,8 +15,10 @@ pub struct SeedOptions {
     pub steps: u64,
     /// Keep what happened as text: [`Outcome::trace`].
     pub keep_trace: bool,
-    /// For a canary: a rule of durability that the broker does not keep.
-    pub broken_rule: Option<BrokenRule>,
+    /// Faults that are left out.
+    pub without: FaultSet,
+    /// For a canary: what the broker does wrong.
+    pub broken: Broken,
 }
 
 impl SeedOptions {
@@ -25,8 +30,20 @@ impl SeedOptions {
             seed,
             steps: SeedOptions::STEPS_DEFAULT,
             keep_trace: false,
-            broken_rule: None,
+            without: FaultSet::EMPTY,
+            broken: Broken::default(),
         }
+    }
+
+    /// What to type to play the seed again.
+    pub fn command(&self) -> String {
+        let (seed, steps) = (self.seed, self.steps);
+        let without: Vec<&str> = self.without.iter().map(Fault::name).collect();
+        let mut command = format!("ringlog sim --seed {seed} --steps {steps}");
+        if !without.is_empty() {
+            command += &format!(" --without {}", without.join(","));
+        }
+        command
     }
 }
 
@@ -34,7 +51,9 @@ impl SeedOptions {
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The promise that was not kept, with what was seen instead.
-    pub violation: Option<String>,
+    pub violation: Option<Violation>,
+    /// Those that the seed has drawn.
+    pub faults: FaultSet,
     pub tally: Tally,
     /// Two runs of one seed have the same.
     pub trace_hash: u64,
@@ -48,6 +67,12 @@ pub struct Outcome {
     pub world_steps: u64,
     /// How long it took in there, in nanoseconds.
     pub virtual_nanos: u64,
+}
+
+/// The faults that a seed draws.
+pub fn faults_of(options: &SeedOptions) -> FaultSet {
+    let mut random = Random::stream(options.seed, "swarm", u64::MAX);
+    Swarm::draw(&mut random, options.without).faults()
 }
 
 /// Plays a seed. What is wrong ends it.

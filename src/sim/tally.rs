@@ -64,6 +64,15 @@ states! {
     SentWithoutAcknowledgement, "sent without acknowledgement";
     ListedOffsets, "offsets listed";
     RecordsDeleted, "records deleted";
+    RotInSealed, "bit rot in a sealed segment";
+    RotInRecent, "bit rot in the newest segment";
+    LostInSealed, "lost write in a sealed segment";
+    LostInRecent, "lost write in the newest segment";
+    MisdirectedInSealed, "misdirected write in a sealed segment";
+    MisdirectedInRecent, "misdirected write in the newest segment";
+    DamageRefused, "damage found by the broker";
+    DamageOffline, "partition offline by damage";
+    DamageCut, "cut of a damaged log told";
 }
 
 /// What comes only with files that retention recycles, for which the broker's simulation deletes
@@ -109,6 +118,15 @@ impl Tally {
         let faults = [
             ("read error", counts.read_errors),
             ("no space", counts.no_space),
+            ("stuck operation", counts.stuck_operations),
+            (
+                "directory sync that flushes no data",
+                counts.bare_directory_syncs,
+            ),
+            ("connection reset before its answer", counts.answers_reset),
+            ("connection half open", counts.half_open_connections),
+            ("packet delayed", counts.delayed_packets),
+            ("wall clock drift", counts.wall_clock_drifts),
             ("connection reset", counts.connection_resets),
             ("connection refused", counts.connections_refused),
             ("delivery held back", counts.held_deliveries),

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::protocol::Request;
 
+use super::checker::{Invariant, Violation};
 use crate::io::{Closer, Reactor, Reader, Writer};
 use crate::protocol::{
     FRAME_PREFIX_SIZE, decode_response, encode_request, response_correlation_id,
@@ -68,7 +69,13 @@ impl Wire {
     }
 
     pub(super) async fn write(&mut self, bytes: Bytes) -> Result<(), Lost> {
-        self.writer.send(&[bytes]).await.map_err(|_| Lost)
+        let bytes = [bytes];
+        let written = self.writer.send(&bytes);
+        let reactor = &self.reactor;
+        match reactor.timeout(ANSWER_TIME_MAX, written).await {
+            Some(Ok(())) => Ok(()),
+            Some(Err(_)) | None => Err(Lost),
+        }
     }
 
     pub(super) async fn send<R: Request>(&mut self, version: i16, request: &R) -> Result<(), Lost> {
@@ -81,7 +88,7 @@ impl Wire {
     pub(super) async fn receive<R: Request>(
         &mut self,
         version: i16,
-    ) -> Result<Result<R::Response, Lost>, String> {
+    ) -> Result<Result<R::Response, Lost>, Violation> {
         let reactor = self.reactor.clone();
         let frame = reactor.timeout(ANSWER_TIME_MAX, self.next_frame()).await;
         let Some(Ok(frame)) = frame else {
@@ -89,18 +96,18 @@ impl Wire {
         };
         let correlation_id = response_correlation_id(&frame);
         if !matches!(correlation_id, Ok(id) if id == self.next_answer) {
-            return Err(format!(
+            return Err(Invariant::Answers.broken(format!(
                 "an answer with correlation id {correlation_id:?} instead of {}",
                 self.next_answer
-            ));
+            )));
         }
         self.next_answer += 1;
         match decode_response::<R>(version, frame) {
             Ok(response) => Ok(Ok(response)),
-            Err(fault) => Err(format!(
+            Err(fault) => Err(Invariant::Answers.broken(format!(
                 "an answer to API {} cannot be read: {fault}",
                 R::KEY
-            )),
+            ))),
         }
     }
 
@@ -108,7 +115,7 @@ impl Wire {
         &mut self,
         version: i16,
         request: &R,
-    ) -> Result<Result<R::Response, Lost>, String> {
+    ) -> Result<Result<R::Response, Lost>, Violation> {
         match self.send(version, request).await {
             Ok(()) => self.receive::<R>(version).await,
             Err(Lost) => Ok(Err(Lost)),

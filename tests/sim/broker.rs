@@ -9,6 +9,7 @@ use ringlog::io::StopSignal;
 use ringlog::io::sim::{MachineId, SimOptions, Simulation};
 use ringlog::log::BrokenRule;
 use ringlog::server::{BrokerPlan, run_shard};
+use ringlog::shard::Broken;
 use ringlog::sim::{Outcome, SeedOptions, Tally, run_seed};
 
 use crate::{from_env, seeds};
@@ -46,13 +47,17 @@ fn what_was_promised_holds_under_every_seed() {
     let seeds = seeds(SEEDS_DEFAULT);
     let is_range = seeds.end - seeds.start >= SEEDS_DEFAULT;
     for seed in seeds {
-        let outcome = run(&SeedOptions {
+        let options = SeedOptions {
             steps,
             keep_trace,
             ..SeedOptions::new(seed)
-        });
+        };
+        let outcome = run(&options);
         if let Some(violation) = outcome.violation {
-            panic!("seed {seed}: {violation}");
+            panic!(
+                "seed {seed}: {violation}\nreplay it with: {}",
+                options.command()
+            );
         }
         tally.merge(&outcome.tally);
     }
@@ -93,7 +98,10 @@ fn the_same_seed_of_a_broker_gives_the_same_trace() {
 fn a_broker_that_acknowledges_too_early_is_found_out() {
     let is_found = (0..CANARY_SEEDS_MAX).any(|seed| {
         let options = SeedOptions {
-            broken_rule: Some(BrokenRule::AcknowledgesUnwritten),
+            broken: Broken {
+                rule: Some(BrokenRule::AcknowledgesUnwritten),
+                promise: None,
+            },
             ..SeedOptions::new(seed)
         };
         run(&options).violation.is_some()

@@ -6,6 +6,7 @@
     reason = "the trace of a failing seed is written to a real file"
 )]
 
+mod break_flags;
 mod broker;
 mod config_changes;
 mod connections;

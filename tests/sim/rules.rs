@@ -12,7 +12,7 @@ const SEEDS_MAX: u64 = 200;
 const STEPS: u64 = 300;
 
 /// What shows that a rule is broken soonest.
-fn emphasis(rule: BrokenRule) -> Emphasis {
+pub(crate) fn emphasis(rule: BrokenRule) -> Emphasis {
     let none = FaultPlan::none();
     let (ending, faults, unflushed_bytes_max) = match rule {
         BrokenRule::LocksNothing => {
@@ -62,10 +62,14 @@ fn emphasis(rule: BrokenRule) -> Emphasis {
     }
 }
 
+/// Plays a seed, which panics where the rule is noticed.
+pub(crate) fn run(seed: u64, emphasis: &Emphasis) {
+    run_seed_with(seed, STEPS, false, emphasis);
+}
+
 /// The first seed that fails.
 fn noticed_at(emphasis: &Emphasis) -> Option<u64> {
-    (0..SEEDS_MAX)
-        .find(|&seed| catch_unwind(|| run_seed_with(seed, STEPS, false, emphasis)).is_err())
+    (0..SEEDS_MAX).find(|&seed| catch_unwind(|| run(seed, emphasis)).is_err())
 }
 
 #[test]

@@ -10,6 +10,8 @@ mod tests;
 
 use std::collections::BTreeMap;
 
+use super::damage::{Damage, Damages};
+use super::invariant::{Invariant, Violation};
 use super::records::{Guarantee, Record};
 use crate::types::Offset;
 
@@ -54,6 +56,9 @@ pub(in crate::sim) struct PartitionChecker {
     start_floor: Offset,
     /// Before it they may be deleted: somebody asked for it.
     start_ceiling: Offset,
+    damages: Damages,
+    /// The log stays closed in this life of the broker.
+    is_offline: bool,
 }
 
 impl PartitionChecker {
@@ -63,11 +68,15 @@ impl PartitionChecker {
     }
 
     /// It was acknowledged: the log starts at `start`.
-    pub(in crate::sim) fn deleted(&mut self, before: Offset, start: Offset) -> Result<(), String> {
+    pub(in crate::sim) fn deleted(
+        &mut self,
+        before: Offset,
+        start: Offset,
+    ) -> Result<(), Violation> {
         if start < before {
-            return Err(format!(
+            return Err(Invariant::LogStart.broken(format!(
                 "the log starts at {start} after the deletion of what lies before {before}"
-            ));
+            )));
         }
         self.check_start(start, self.start_floor)?;
         self.start_floor = start;
@@ -86,19 +95,63 @@ impl PartitionChecker {
 
     /// The log starts at `start`; `floor` is [`PartitionChecker::start_floor`] when it was asked
     /// for.
-    pub(in crate::sim) fn check_start(&self, start: Offset, floor: Offset) -> Result<(), String> {
+    pub(in crate::sim) fn check_start(
+        &self,
+        start: Offset,
+        floor: Offset,
+    ) -> Result<(), Violation> {
         let ceiling = self.start_ceiling;
         if start < floor {
-            return Err(format!(
+            return Err(Invariant::LogStart.broken(format!(
                 "the log starts at {start}, and what lies before {floor} was deleted"
-            ));
+            )));
         }
         if start > ceiling {
-            return Err(format!(
+            return Err(Invariant::LogStart.broken(format!(
                 "the log starts at {start}, and only what lies before {ceiling} was to go"
-            ));
+            )));
         }
         Ok(())
+    }
+
+    /// The disk has damaged a file of the log.
+    pub(in crate::sim) fn damaged(&mut self, damage: Damage) {
+        self.damages.add(damage);
+    }
+
+    /// Whether it ever has.
+    pub(in crate::sim) fn is_damaged(&self) -> bool {
+        !self.damages.is_empty()
+    }
+
+    /// The broker has told of damage, with file and place.
+    pub(in crate::sim) fn damage_reported(&mut self) {
+        self.damages.reported();
+    }
+
+    pub(in crate::sim) fn is_damage_reported(&self) -> bool {
+        self.damages.is_reported()
+    }
+
+    /// Where reading may go on if it fails at `offset`; `None` where it may not fail.
+    pub(in crate::sim) fn readable_behind(&self, offset: Offset) -> Option<Offset> {
+        self.damages.readable_behind(offset)
+    }
+
+    /// A broker serves after damage; where its recovery says that it has cut the log, if it does.
+    /// What it has not told of must be there. Whether something may be gone.
+    pub(in crate::sim) fn judge_damage(&mut self, cut_end: Option<Offset>) -> bool {
+        let Some(from) = self.damages.judge(cut_end) else {
+            return false;
+        };
+        self.doubt_from(from);
+        self.end_seen = self.end_seen.min(from);
+        true
+    }
+
+    /// Whether the log stays closed in this life of the broker, because of damage.
+    pub(in crate::sim) fn set_offline(&mut self, is_offline: bool) {
+        self.is_offline = is_offline;
     }
 
     /// A record was acknowledged at an offset, or (`is_visible`) read there.
@@ -109,9 +162,11 @@ impl PartitionChecker {
         guarantee: Guarantee,
         survives: Survives,
         is_visible: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Violation> {
         if offset < 0 {
-            return Err(format!("{record} was acknowledged at offset {offset}"));
+            return Err(
+                Invariant::Answers.broken(format!("{record} was acknowledged at offset {offset}"))
+            );
         }
         if let Some(known) = self.facts.get(&offset).copied() {
             if known.record == record {
@@ -124,10 +179,10 @@ impl PartitionChecker {
                 return Ok(());
             }
             if !known.is_doubtful() {
-                return Err(format!(
+                return Err(Invariant::Unchanged.broken(format!(
                     "offset {offset} has changed its value: it held {}, now {record}",
                     known.record
-                ));
+                )));
             }
             self.lose_from(offset);
         }
@@ -156,11 +211,11 @@ impl PartitionChecker {
         end: Offset,
         floor: Offset,
         survives: Survives,
-    ) -> Result<(), String> {
+    ) -> Result<(), Violation> {
         if end < floor {
-            return Err(format!(
+            return Err(Invariant::HighWatermark.broken(format!(
                 "the high watermark is {end} after it was at least {floor}"
-            ));
+            )));
         }
         if end > self.end_seen {
             self.end_seen = end;
@@ -180,13 +235,20 @@ impl PartitionChecker {
     }
 
     /// Whether a record that was read or acknowledged is lost when the log ends at `end`.
-    pub(in crate::sim) fn check_end(&self, end: Offset) -> Result<(), String> {
+    pub(in crate::sim) fn check_end(&self, end: Offset) -> Result<(), Violation> {
         let mut behind = self.facts.range(end..);
         match behind.find(|(_, fact)| !fact.is_doubtful()) {
-            Some((offset, fact)) => Err(format!(
+            Some((offset, fact)) if self.is_damaged() => {
+                let text = format!(
+                    "the log ends at {end}: {} at offset {offset} is gone, and nobody was told",
+                    fact.record
+                );
+                Err(Invariant::NotCutSilently.broken(text))
+            }
+            Some((offset, fact)) => Err(Invariant::Kept.broken(format!(
                 "the log ends at {end}: {} at offset {offset} is lost",
                 fact.record
-            )),
+            ))),
             None => Ok(()),
         }
     }
@@ -194,17 +256,25 @@ impl PartitionChecker {
     /// The machine lost its power.
     pub(in crate::sim) fn power_cut(&mut self) {
         let safe_end = self.safe_end();
-        self.power_cut_count += 1;
-        for fact in self.facts.range_mut(safe_end..).map(|(_, fact)| fact) {
-            fact.doubtful_since.get_or_insert(self.power_cut_count);
-        }
+        self.doubt_from(safe_end);
         if self.end_survives == Some(Survives::Kill) {
             self.end_seen = safe_end;
+        }
+        self.damages.power_cut();
+    }
+
+    fn doubt_from(&mut self, offset: Offset) {
+        self.power_cut_count += 1;
+        for fact in self.facts.range_mut(offset..).map(|(_, fact)| fact) {
+            fact.doubtful_since.get_or_insert(self.power_cut_count);
         }
     }
 
     /// The broker has recovered or opened the log: what it found is durable.
     pub(in crate::sim) fn opened(&mut self) {
+        if self.is_offline {
+            return;
+        }
         for fact in self.facts.values_mut().filter(|fact| !fact.is_doubtful()) {
             fact.survives = Survives::PowerCut;
         }
@@ -250,13 +320,13 @@ impl PartitionChecker {
     }
 
     /// Nothing twice.
-    fn check_once(&mut self, offset: Offset, record: Record) -> Result<(), String> {
+    fn check_once(&mut self, offset: Offset, record: Record) -> Result<(), Violation> {
         match self.offsets.get(&record) {
             Some(&other) if self.is_doubtful(other) => self.lose_from(other),
             Some(&other) => {
-                return Err(format!(
+                return Err(Invariant::Once.broken(format!(
                     "{record} is there twice: at offsets {other} and {offset}"
-                ));
+                )));
             }
             None => {}
         }
@@ -264,7 +334,7 @@ impl PartitionChecker {
     }
 
     /// Nothing twice, and the records of a producer in the order of their numbers.
-    fn check_order(&mut self, offset: Offset, record: Record) -> Result<(), String> {
+    fn check_order(&mut self, offset: Offset, record: Record) -> Result<(), Violation> {
         self.check_once(offset, record)?;
         while let Some((before, at)) = self.neighbour(record, true)
             && at > offset
@@ -285,11 +355,11 @@ impl PartitionChecker {
         at: Offset,
         record: Record,
         offset: Offset,
-    ) -> Result<(), String> {
+    ) -> Result<(), Violation> {
         if !self.is_doubtful(at) {
-            return Err(format!(
+            return Err(Invariant::InOrder.broken(format!(
                 "out of order: {record} at offset {offset}, {other} at offset {at}"
-            ));
+            )));
         }
         self.lose_from(at);
         Ok(())

@@ -1,6 +1,8 @@
 //! What was sent. A record says in its value who sent it and as which; the rest follows from that,
 //! so that a reader can tell a damaged one.
 
+use super::invariant::{Invariant, Violation};
+
 /// What a producer may expect of each of its records.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::sim) enum Guarantee {
@@ -45,25 +47,25 @@ impl Record {
     }
 
     /// The record whose value this is.
-    pub(in crate::sim) fn of_value(value: &[u8]) -> Result<Record, String> {
+    pub(in crate::sim) fn of_value(value: &[u8]) -> Result<Record, Violation> {
         let Some((producer, rest)) = value.split_first_chunk() else {
-            return Err(format!(
+            return Err(Invariant::Sent.broken(format!(
                 "a value of {} bytes, which nobody sent",
                 value.len()
-            ));
+            )));
         };
         let Some((number, _)) = rest.split_first_chunk() else {
-            return Err(format!(
+            return Err(Invariant::Sent.broken(format!(
                 "a value of {} bytes, which nobody sent",
                 value.len()
-            ));
+            )));
         };
         let record = Record {
             producer: u32::from_be_bytes(*producer),
             number: u64::from_be_bytes(*number),
         };
         if record.value() != value {
-            return Err(format!("{record} with other bytes than were sent"));
+            return Err(Invariant::Sent.broken(format!("{record} with other bytes than were sent")));
         }
         Ok(record)
     }
@@ -106,13 +108,13 @@ impl RecordRegistry {
     }
 
     /// The promise for a record that somebody has seen; an error when it cannot be there.
-    pub(in crate::sim) fn seen(&self, record: Record) -> Result<Guarantee, String> {
+    pub(in crate::sim) fn seen(&self, record: Record) -> Result<Guarantee, Violation> {
         match self.producers.get(record.producer as usize) {
             Some((Guarantee::Never, _)) => {
-                Err(format!("{record}, whose request was never sent whole"))
+                Err(Invariant::Sent.broken(format!("{record}, whose request was never sent whole")))
             }
             Some((guarantee, count)) if record.number < *count => Ok(*guarantee),
-            _ => Err(format!("{record}, which was never sent")),
+            _ => Err(Invariant::Sent.broken(format!("{record}, which was never sent"))),
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::invariant::{Invariant, Violation};
 use super::partition::{PartitionChecker, Survives};
 use super::records::{Guarantee, Record};
 use crate::types::{Offset, PartitionIndex, TopicId};
@@ -97,13 +98,16 @@ impl Topics {
         &mut self,
         topic_id: TopicId,
         partition: PartitionIndex,
-    ) -> Result<&mut PartitionChecker, String> {
+    ) -> Result<&mut PartitionChecker, Violation> {
         let topic = self.by_id.get_mut(&topic_id);
-        let topic = topic.ok_or_else(|| format!("there never was a topic {topic_id}"))?;
+        let topic = topic.ok_or_else(|| {
+            Invariant::Topics.broken(format!("there never was a topic {topic_id}"))
+        })?;
         let index = usize::try_from(partition).unwrap_or(usize::MAX);
         let name = &topic.name;
         let found = topic.partitions.get_mut(index);
-        found.ok_or_else(|| format!("{name} has no partition {partition}"))
+        found
+            .ok_or_else(|| Invariant::Topics.broken(format!("{name} has no partition {partition}")))
     }
 
     /// What a name stands for; `None` when there is no such topic, or nobody knows.
@@ -142,7 +146,7 @@ impl Topics {
         listing: &TopicListing,
         wanted_partition_count: usize,
         is_power_safe: bool,
-    ) -> Result<(), String> {
+    ) -> Result<(), Violation> {
         let TopicListing {
             name,
             topic_id,
@@ -151,19 +155,19 @@ impl Topics {
         let stray = self.names.get(name).map_or(0, |n| n.stray_partition_count);
         let may_have = stray.max(wanted_partition_count);
         if !(wanted_partition_count..=may_have).contains(partition_count) {
-            return Err(format!(
+            return Err(Invariant::Topics.broken(format!(
                 "{name} was created with {wanted_partition_count} partitions and has \
                  {partition_count}"
-            ));
+            )));
         }
         if self.by_id.contains_key(topic_id) {
-            return Err(format!(
+            return Err(Invariant::Topics.broken(format!(
                 "{name} was created under an id of before: {topic_id}"
-            ));
+            )));
         }
         let known = self.names.entry(name.clone()).or_default();
         if let Some(current) = known.current {
-            return Err(format!("{name} is {topic_id}, it was {current}"));
+            return Err(Invariant::Topics.broken(format!("{name} is {topic_id}, it was {current}")));
         }
         known.current = Some(*topic_id);
         known.generation += 1;
@@ -315,29 +319,34 @@ impl Topics {
         list: &[TopicListing],
         alive: &[TopicId],
         gone: &[TopicId],
-    ) -> Result<Vec<TopicListing>, String> {
+    ) -> Result<Vec<TopicListing>, Violation> {
         let mut new = Vec::new();
         for listing in list {
             let TopicListing { name, topic_id, .. } = listing;
             if gone.contains(topic_id) {
-                return Err(format!("{name} ({topic_id}) is back after its deletion"));
+                return Err(Invariant::Topics
+                    .broken(format!("{name} ({topic_id}) is back after its deletion")));
             }
             match self.by_id.get(topic_id) {
                 Some(topic) => topic.check_listing(listing)?,
                 None if self.names.get(name).is_some_and(|name| name.may_appear) => {
                     new.push(listing.clone());
                 }
-                None => return Err(format!("{name} ({topic_id}) was never created")),
+                None => {
+                    return Err(
+                        Invariant::Topics.broken(format!("{name} ({topic_id}) was never created"))
+                    );
+                }
             }
         }
         for topic_id in alive {
             let topic = &self.by_id[topic_id];
             let is_listed = list.iter().any(|listing| listing.topic_id == *topic_id);
             if topic.lifecycle == Lifecycle::Alive && !is_listed {
-                return Err(format!(
+                return Err(Invariant::Topics.broken(format!(
                     "{} ({topic_id}) is gone, nobody deleted it",
                     topic.name
-                ));
+                )));
             }
         }
         Ok(new)
@@ -351,7 +360,7 @@ impl Topics {
         offset: Offset,
         (record, guarantee): (Record, Guarantee),
         seen: Seen,
-    ) -> Result<(), String> {
+    ) -> Result<(), Violation> {
         let survives = self.survives(topic_id, seen);
         let is_visible = seen != Seen::AcknowledgedByLeader;
         let topic = self.by_id.get(&topic_id);
@@ -360,7 +369,7 @@ impl Topics {
         }
         let checker = self.partition_mut(topic_id, partition)?;
         let observed = checker.observe(offset, record, guarantee, survives, is_visible);
-        observed.map_err(|fault| self.named(topic_id, partition, &fault))
+        observed.map_err(|fault| self.named(topic_id, partition, fault))
     }
 
     /// What a fact of this kind survives.
@@ -377,15 +386,17 @@ impl Topics {
         &self,
         topic_id: TopicId,
         partition: PartitionIndex,
-        fault: &str,
-    ) -> String {
+        fault: Violation,
+    ) -> Violation {
         let topic = self.by_id.get(&topic_id);
         let (name, class) = match topic {
             Some(topic) if topic.is_power_safe => (topic.name.as_str(), "class P"),
             Some(topic) => (topic.name.as_str(), "class K"),
             None => ("?", "unknown"),
         };
-        format!("{name}-{partition} ({topic_id}, {class}): {fault}")
+        let text = &fault.text;
+        let text = format!("{name}-{partition} ({topic_id}, {class}): {text}");
+        fault.invariant.broken(text)
     }
 }
 
@@ -400,21 +411,22 @@ pub(in crate::sim) enum Seen {
 }
 
 impl Topic {
-    fn check_listing(&self, listing: &TopicListing) -> Result<(), String> {
+    fn check_listing(&self, listing: &TopicListing) -> Result<(), Violation> {
         let TopicListing {
             name,
             topic_id,
             partition_count,
         } = listing;
         if self.name != *name {
-            return Err(format!("{topic_id} is called {name}, it was {}", self.name));
+            return Err(Invariant::Topics
+                .broken(format!("{topic_id} is called {name}, it was {}", self.name)));
         }
         if !(self.partition_count..=self.partitions.len()).contains(partition_count) {
-            return Err(format!(
+            return Err(Invariant::Topics.broken(format!(
                 "{name} has {partition_count} partitions, it had {} and may have {}",
                 self.partition_count,
                 self.partitions.len()
-            ));
+            )));
         }
         Ok(())
     }

@@ -5,7 +5,7 @@
 use super::cast::Cast;
 use super::{growth, settings};
 use crate::client::{Admin, ClientError, OffsetSpec};
-use crate::sim::checker::{NameState, Seen, TopicListing};
+use crate::sim::checker::{Invariant, NameState, Seen, TopicListing};
 use crate::sim::scenario::TopicPlan;
 use crate::sim::tally::State;
 use crate::types::{ErrorCode, TopicId};
@@ -74,7 +74,8 @@ fn created(cast: &Cast, listing: &TopicListing) {
     let ledger = &cast.ledger;
     let expected = ledger.scenario.expected(&listing.name);
     let Some((partition_count, is_power_safe)) = expected else {
-        return ledger.violated(format!("{} was never asked for", listing.name));
+        return ledger
+            .violated(Invariant::Topics.broken(format!("{} was never asked for", listing.name)));
     };
     let mut topics = ledger.topics.borrow_mut();
     ledger.check(topics.created(listing, partition_count, is_power_safe));
@@ -146,7 +147,10 @@ impl Administrator {
                 Err(_) if code == Some(ErrorCode::TopicAlreadyExists) => {
                     if !is_unknown {
                         let name = &plan.name;
-                        ledger.violated(format!("{name} is there, and nobody has created it"));
+                        ledger.violated(
+                            Invariant::Topics
+                                .broken(format!("{name} is there, and nobody has created it")),
+                        );
                     }
                     let _ = list(&self.cast, &self.admin).await;
                 }
@@ -185,7 +189,9 @@ impl Administrator {
             self.cast.note(|| format!("deletes {name}: {result:?}"));
             let is_gone = code == Some(ErrorCode::UnknownTopicOrPartition);
             if is_gone && !is_unknown {
-                return ledger.violated(format!("{name} is gone, nobody has deleted it"));
+                return ledger.violated(
+                    Invariant::Topics.broken(format!("{name} is gone, nobody has deleted it")),
+                );
             }
             if result.is_ok() || is_gone {
                 ledger.topics.borrow_mut().deleted(name);
@@ -227,7 +233,7 @@ impl Administrator {
         };
         let found = topics.partition_mut(topic_id, partition);
         let deleted = found.and_then(|checker| checker.deleted(before, *start));
-        ledger.check(deleted.map_err(|fault| topics.named(topic_id, partition, &fault)));
+        ledger.check(deleted.map_err(|fault| topics.named(topic_id, partition, fault)));
         ledger.reached(State::RecordsDeleted);
     }
 
@@ -238,7 +244,7 @@ impl Administrator {
         let Some(state) = ledger.name_state(name) else {
             return;
         };
-        let power_cuts = ledger.power_cut_count.get();
+        let losses = ledger.loss_count.get();
         // One partition an answer: a call names each once.
         let asked: Vec<_> = {
             let topics = ledger.topics.borrow();
@@ -257,8 +263,8 @@ impl Administrator {
             let Ok([Some(offset)]) = listed.as_deref() else {
                 return;
             };
-            let is_comparable = ledger.name_state(name) == Some(state)
-                && ledger.power_cut_count.get() == power_cuts;
+            let is_comparable =
+                ledger.name_state(name) == Some(state) && ledger.loss_count.get() == losses;
             if !is_comparable {
                 return;
             }
@@ -273,7 +279,7 @@ impl Administrator {
                 OffsetSpec::Latest => checker.observe_end(*offset, floor, survives),
                 _ => Ok(()),
             };
-            let named = checked.map_err(|fault| topics.named(state.topic_id, partition, &fault));
+            let named = checked.map_err(|fault| topics.named(state.topic_id, partition, fault));
             ledger.check(named);
         }
         ledger.reached(State::ListedOffsets);

@@ -79,28 +79,32 @@ impl Cast {
 pub(in crate::sim) async fn run_clients(cast: Cast) {
     let scenario = &cast.ledger.scenario;
     let mut tasks = vec![
-        started(&cast, admin::run(cast.clone())),
-        started(&cast, interrupter::run(cast.clone())),
+        started(&cast, "administrator", admin::run(cast.clone())),
+        started(&cast, "interrupter", interrupter::run(cast.clone())),
     ];
     for _ in 0..scenario.producer_count {
-        tasks.push(started(&cast, producer::run(cast.clone())));
+        tasks.push(started(&cast, "producer", producer::run(cast.clone())));
     }
     for _ in 0..scenario.lane_count {
-        tasks.push(started(&cast, lane::run(cast.clone())));
+        tasks.push(started(&cast, "lane", lane::run(cast.clone())));
     }
     for _ in 0..scenario.reader_count {
-        tasks.push(started(&cast, reader::run(cast.clone())));
+        tasks.push(started(&cast, "reader", reader::run(cast.clone())));
     }
     for task in tasks {
         task.await;
     }
 }
 
-fn started(cast: &Cast, client: impl Future<Output = ()> + 'static) -> crate::io::Task<()> {
+fn started(
+    cast: &Cast,
+    what: &'static str,
+    client: impl Future<Output = ()> + 'static,
+) -> crate::io::Task<()> {
     let ledger = Rc::clone(&cast.ledger);
-    ledger.client_count.set(ledger.client_count.get() + 1);
+    ledger.client_begins(what);
     cast.reactor.spawn(async move {
         client.await;
-        ledger.client_count.set(ledger.client_count.get() - 1);
+        ledger.client_ends(what);
     })
 }

@@ -2,6 +2,7 @@
 
 use super::cast::Cast;
 use crate::client::{Admin, ClientError};
+use crate::sim::checker::Invariant;
 use crate::sim::tally::State;
 use crate::types::ErrorCode;
 
@@ -33,7 +34,10 @@ pub(super) async fn grow(cast: &Cast, admin: &Admin, name: &str) {
         }
         Err(_) if code == Some(ErrorCode::InvalidPartitions) => {
             if !topics.may_have_grown(name, wanted) {
-                ledger.violated(format!("{name} has {count} partitions, nobody added them"));
+                ledger.violated(
+                    Invariant::Topics
+                        .broken(format!("{name} has {count} partitions, nobody added them")),
+                );
             }
             topics.has_partitions(state.topic_id, wanted);
         }

@@ -1,19 +1,22 @@
 //! The last look: every topic that must be there, every partition from its beginning to its end.
 
-use super::admin;
 use super::cast::Cast;
+use super::{admin, damaged};
 use crate::client::{
     Admin, Client, ClientError, FetchOptions, Fetcher, OffsetReset, OffsetSpec, StartOffset,
 };
-use crate::sim::checker::Lifecycle;
+use crate::sim::checker::{Invariant, Lifecycle};
 use crate::types::{Offset, TopicId};
 
 /// Reads and checks everything, on a world in which nothing fails any more.
 pub(in crate::sim) async fn inspect(cast: Cast) {
     let client = cast.connect(cast.options(5)).await;
-    if let Err(error) = inspect_all(&cast, &client).await {
-        cast.ledger
-            .violated(format!("nothing fails any more, and yet: {error}"));
+    match inspect_all(&cast, &client).await {
+        Ok(()) => {}
+        Err(error @ ClientError::Corrupt { .. }) => cast.ledger.got_damage(&error),
+        Err(error) => cast.ledger.violated(
+            Invariant::Liveness.broken(format!("nothing fails any more, and yet: {error}")),
+        ),
     }
 }
 
@@ -31,6 +34,10 @@ async fn inspect_all(cast: &Cast, client: &Client) -> Result<(), ClientError> {
     };
     for (topic_id, name, partition_count) in alive {
         for partition in 0..partition_count as i32 {
+            if damaged::is_damaged(cast, topic_id, partition) {
+                damaged::inspect(cast, client, topic_id, (&name, partition)).await;
+                continue;
+            }
             let listed = admin
                 .list_offsets(&name, &[(partition, OffsetSpec::Latest)])
                 .await?;
@@ -44,7 +51,7 @@ async fn inspect_all(cast: &Cast, client: &Client) -> Result<(), ClientError> {
                     checker.check_end(end)
                 });
             cast.ledger
-                .check(checked.map_err(|fault| topics.named(topic_id, partition, &fault)));
+                .check(checked.map_err(|fault| topics.named(topic_id, partition, fault)));
         }
     }
     Ok(())

@@ -12,7 +12,7 @@ use crate::protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use crate::protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use crate::protocol::messages::{FetchRequest, InitProducerIdRequest, ProduceRequest};
 use crate::protocol::to_uuid;
-use crate::sim::checker::{Guarantee, Lifecycle, Record, Seen, Survives};
+use crate::sim::checker::{Guarantee, Invariant, Lifecycle, Record, Seen, Survives, Violation};
 use crate::sim::tally::State;
 use crate::sim::wire::{Lost, Wire};
 use crate::types::{ErrorCode, Offset, PartitionIndex, ProducerId, Timestamp, TopicId};
@@ -147,7 +147,7 @@ impl Lane {
     }
 
     /// Unpacks an answer; without one the connection is dropped.
-    fn answered<T>(&mut self, answer: Result<Result<T, Lost>, String>) -> Option<T> {
+    fn answered<T>(&mut self, answer: Result<Result<T, Lost>, Violation>) -> Option<T> {
         let answer = self.cast.ledger.check(answer);
         if let Some(Ok(response)) = answer {
             return Some(response);
@@ -285,14 +285,18 @@ impl Lane {
             let part = of_topic.and_then(|topic| topic.partition_responses.first());
             let Some(part) = part else {
                 let ledger = &self.cast.ledger;
-                ledger.violated("a Produce answer without its partition".to_owned());
+                ledger
+                    .violated(Invariant::Answers.broken("a Produce answer without its partition"));
                 return None;
             };
             let code = ErrorCode::from_code(part.error_code);
             if was_gone && !code.is_error() {
                 let id = target.topic_id;
                 let ledger = &self.cast.ledger;
-                ledger.violated(format!("deleted topic {id} has acknowledged a record"));
+                ledger.violated(
+                    Invariant::DeletedIds
+                        .broken(format!("deleted topic {id} has acknowledged a record")),
+                );
             }
             if self.has_changed(target) {
                 return self.leave();
@@ -335,6 +339,8 @@ impl Lane {
                 self.acknowledged(target, index, base_offset);
                 Answer::Settled
             }
+            // It may be offline for ever.
+            ErrorCode::KafkaStorageError if self.is_damaged(target) => Answer::Left,
             ErrorCode::KafkaStorageError
             | ErrorCode::NotLeaderOrFollower
             | ErrorCode::LeaderNotAvailable
@@ -359,8 +365,9 @@ impl Lane {
                     "batch {:?} of producer id {} was refused: {other}",
                     target.sent[index].records, target.producer_id
                 );
+                let fault = Invariant::NotRefused.broken(fault);
                 let topics = ledger.topics.borrow();
-                ledger.violated(topics.named(target.topic_id, target.partition, &fault));
+                ledger.violated(topics.named(target.topic_id, target.partition, fault));
                 Answer::Left
             }
         }
@@ -378,7 +385,8 @@ impl Lane {
                     "a batch that was acknowledged at offset {original} was sent again and \
                      acknowledged at {base_offset}"
                 );
-                return ledger.violated(topics.named(target.topic_id, target.partition, &fault));
+                let fault = Invariant::OriginalOffset.broken(fault);
+                return ledger.violated(topics.named(target.topic_id, target.partition, fault));
             }
             Some(_) => {
                 ledger.reached(State::DuplicateAnswered);
@@ -395,8 +403,11 @@ impl Lane {
         ledger.acknowledged(topic_id, partition, base_offset, &batch.records, seen);
     }
 
-    /// Whether a power cut may have taken what this producer has sent.
+    /// Whether a power cut or damage may have taken what this producer has sent.
     fn may_have_lost(&self, target: &Target) -> bool {
+        if self.is_damaged(target) {
+            return true;
+        }
         let ledger = &self.cast.ledger;
         let topics = ledger.topics.borrow();
         let survives = topics.survives(target.topic_id, target.seen());
@@ -406,6 +417,12 @@ impl Lane {
     /// Whether the topic's class is not what it was: answers may be from before that.
     fn has_changed(&self, target: &Target) -> bool {
         self.cast.ledger.class_changes(target.topic_id) != target.class_changes
+    }
+
+    fn is_damaged(&self, target: &Target) -> bool {
+        let mut topics = self.cast.ledger.topics.borrow_mut();
+        let checker = topics.partition_mut(target.topic_id, target.partition);
+        checker.is_ok_and(|checker| checker.is_damaged())
     }
 
     fn is_alive(&self, topic_id: TopicId) -> bool {
@@ -461,10 +478,10 @@ impl Lane {
         let fetched: Vec<_> = parts.map(|part| part.error_code).collect();
         let refused = vec![ErrorCode::UnknownTopicId.code()];
         if produced != refused || fetched != refused {
-            ledger.violated(format!(
+            ledger.violated(Invariant::DeletedIds.broken(format!(
                 "deleted topic {topic_id} has answered Produce with {produced:?}, Fetch with \
                  {fetched:?}"
-            ));
+            )));
         }
         ledger.reached(State::OldIdRefused);
     }

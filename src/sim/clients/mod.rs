@@ -10,9 +10,11 @@
 //! | `reader` | long polls by assignment, from anywhere |
 //! | `interrupter` | half requests, connections cut |
 //! | `inspector` | at the end: everything that must be there |
+//! | `damaged` | the same where the disk has damaged something |
 
 mod admin;
 mod cast;
+mod damaged;
 mod growth;
 mod inspector;
 mod interrupter;

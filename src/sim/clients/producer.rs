@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::cast::Cast;
 use crate::batch::{Codec, Compression};
 use crate::client::{Acks, Delivery, Producer, ProducerOptions, ProducerRecord};
-use crate::sim::checker::{Guarantee, NameState, Record, Seen};
+use crate::sim::checker::{Guarantee, NameState, Record, Seen, Survives};
 use crate::sim::tally::State;
 
 /// Records sent together at most.
@@ -25,7 +25,7 @@ const FLUSH_EVERY: u64 = 5;
 struct Outstanding {
     name: String,
     state: Option<NameState>,
-    power_cut_count: u64,
+    loss_count: u64,
     record: Record,
     delivery: Delivery,
 }
@@ -115,14 +115,14 @@ impl Sending {
                 value: Some(&value),
                 ..ProducerRecord::default()
             };
-            let (state, power_cut_count) = (ledger.name_state(&name), ledger.power_cut_count.get());
+            let (state, loss_count) = (ledger.name_state(&name), ledger.loss_count.get());
             let Ok(delivery) = topic.send(&sent).await else {
                 break;
             };
             self.outstanding.push_back(Outstanding {
                 name: name.clone(),
                 state,
-                power_cut_count,
+                loss_count,
                 record,
                 delivery,
             });
@@ -164,9 +164,9 @@ impl Sending {
             Acks::Leader | Acks::None => Seen::AcknowledgedByLeader,
         };
         let survives = ledger.topics.borrow().survives(state.topic_id, seen);
-        // One from before a power cut is not told from one after it.
-        let is_certain = sent.power_cut_count == ledger.power_cut_count.get()
-            || survives == crate::sim::checker::Survives::PowerCut;
+        // One from before a loss is not told from one after it.
+        let is_kept = survives == Survives::PowerCut && !ledger.may_be_damaged([state.topic_id]);
+        let is_certain = is_kept || sent.loss_count == ledger.loss_count.get();
         // An offset of -1: the broker has it and no longer remembers where.
         if is_certain && offset != -1 {
             ledger.acknowledged(state.topic_id, partition, offset, &[sent.record], seen);

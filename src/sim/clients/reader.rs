@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::cast::Cast;
 use crate::client::{Client, ClientError, FetchOptions, Fetcher, OffsetReset, StartOffset};
-use crate::sim::checker::{NameState, Survives};
+use crate::sim::checker::{Invariant, NameState, Survives};
 use crate::sim::tally::State;
 use crate::types::ErrorCode;
 
@@ -32,7 +32,7 @@ struct Round<'a> {
     cast: &'a Cast,
     fetcher: Fetcher,
     states: BTreeMap<String, NameState>,
-    power_cut_count: u64,
+    loss_count: u64,
 }
 
 impl<'a> Round<'a> {
@@ -54,7 +54,7 @@ impl<'a> Round<'a> {
         Round {
             fetcher: Fetcher::new(client, options),
             states: states.collect(),
-            power_cut_count: ledger.power_cut_count.get(),
+            loss_count: ledger.loss_count.get(),
             cast,
         }
     }
@@ -105,11 +105,11 @@ impl<'a> Round<'a> {
         Ok(())
     }
 
-    /// Whether what arrives is about the topics of this round, and from after the last power cut.
+    /// Whether what arrives is about the topics of this round, and from after the last loss.
     fn is_current(&self) -> bool {
         let ledger = &self.cast.ledger;
         let mut states = self.states.iter();
-        self.power_cut_count == ledger.power_cut_count.get()
+        self.loss_count == ledger.loss_count.get()
             && states.all(|(name, state)| ledger.name_state(name) == Some(*state))
     }
 
@@ -127,15 +127,16 @@ impl<'a> Round<'a> {
                     let is_kept = topics.survives(state.topic_id, seen) == Survives::PowerCut;
                     let topic = topics.get(state.topic_id).expect("a name's topic is known");
                     let is_deleted = topic.partitions.iter().any(|p| p.may_be_deleted());
-                    has_cut && !is_kept || is_deleted
+                    let is_damaged = topic.partitions.iter().any(|p| p.is_damaged());
+                    has_cut && !is_kept || is_deleted || is_damaged
                 })
             }
-            ClientError::Corrupt { .. } => return ledger.refused_read(error),
+            ClientError::Corrupt { .. } => return ledger.got_damage(error),
             ClientError::Broker { code, .. } => code.is_retriable(),
             _ => true,
         };
         if !may_be {
-            ledger.violated(format!("a reader was told: {error}"));
+            ledger.violated(Invariant::NotRefused.broken(format!("a reader was told: {error}")));
         }
     }
 }

@@ -4,6 +4,7 @@
 
 use super::cast::Cast;
 use crate::client::{Admin, ClientError, ConfigEdit, ConfigTarget};
+use crate::sim::checker::Invariant;
 use crate::sim::ledger::Ledger;
 use crate::sim::tally::State;
 use crate::types::ErrorCode;
@@ -165,7 +166,8 @@ async fn alter(
     cast.note(|| format!("sets {key} of {target} to {edit:?}: {altered:?}"));
     let code = altered.as_ref().err().and_then(ClientError::code);
     if code == Some(ErrorCode::InvalidConfig) {
-        ledger.violated(format!("{key} of {target} cannot be {edit:?}: {altered:?}"));
+        let text = format!("{key} of {target} cannot be {edit:?}: {altered:?}");
+        ledger.violated(Invariant::NotRefused.broken(text));
     }
     if altered.is_err() {
         ledger.has_stray_settings.set(true);
@@ -179,9 +181,8 @@ async fn alter(
     {
         let shown = entries.first().and_then(|entry| entry.value.as_ref());
         if shown != Some(value) {
-            ledger.violated(format!(
-                "{key} of {target} was set to {value}, it is {shown:?}"
-            ));
+            let text = format!("{key} of {target} was set to {value}, it is {shown:?}");
+            ledger.violated(Invariant::Settings.broken(text));
         }
     }
     true

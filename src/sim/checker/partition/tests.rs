@@ -23,7 +23,7 @@ fn see(
     offset: Offset,
     number: u64,
     survives: Survives,
-) -> Result<(), String> {
+) -> Result<(), Violation> {
     partition.observe(
         offset,
         record(number),
@@ -34,9 +34,9 @@ fn see(
 }
 
 #[track_caller]
-fn red(result: Result<(), String>, part: &str) {
-    let text = result.expect_err("a broken invariant is found");
-    assert!(text.contains(part), "{text}");
+fn red(result: Result<(), Violation>, part: &str) {
+    let fault = result.expect_err("a broken invariant is found");
+    assert!(fault.text.contains(part), "{fault}");
 }
 
 #[test]
