@@ -342,6 +342,11 @@ impl Log {
         inner.directory.mark_dirty(inner);
     }
 
+    /// Whether it takes no more batches: it is being stopped or deleted.
+    pub fn is_closed(&self) -> bool {
+        self.inner.is_closed.get()
+    }
+
     /// How far the records have come.
     pub fn progress(&self) -> LogProgress {
         self.inner.progress()

@@ -90,6 +90,9 @@ impl ControllerDriver {
                 Err(error) => {
                     self.core
                         .answer(to, Reply::Controller(Err(ErrorCode::KafkaStorageError)));
+                    if matches!(error, ShardError::Stopped) {
+                        return;
+                    }
                     if !self.core.metadata_directory().is_full() {
                         self.core.fail(error);
                         return;

@@ -82,6 +82,11 @@ impl MetadataLog {
         reactor: &Reactor,
         records: &[MetadataRecord],
     ) -> Result<(), ShardError> {
+        // A request may be left from a connection that the stop has cut off: the state does not run
+        // ahead of the log for it.
+        if self.log.is_closed() {
+            return Err(ShardError::Stopped);
+        }
         // Nothing is queued for a log that writes no more.
         if let Some(error) = self.log.progress().failed {
             return Err(ShardError::Storage(error.to_string()));
