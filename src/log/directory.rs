@@ -350,6 +350,10 @@ impl LogDirectory {
         self.inner.options.broken_rule == Some(rule)
     }
 
+    pub(super) fn landmarks(&self) -> &Landmarks {
+        &self.inner.options.landmarks
+    }
+
     pub(super) fn reached(&self, landmark: Landmark) {
         self.inner.options.landmarks.reached(landmark);
     }

@@ -2,9 +2,10 @@
 
 use std::path::Path;
 
-use super::LogError;
 use super::remainder::Remainder;
 use super::replay::ScanStop;
+use super::{DamageReport, Landmarks, LogError};
+use crate::types::{Offset, TopicPartition};
 
 /// A torn end or corruption (rule 8)? In class P nothing was written further behind the last
 /// flush than a limit. The flush may have ended inside the first batch that is not valid, so at the
@@ -63,5 +64,28 @@ impl<'a> Judgement<'a> {
         };
         let fault = format!("{what}, but a valid batch {last} bytes behind: not a torn end");
         Err(LogError::corrupt(self.path, self.stop.position, fault))
+    }
+
+    /// Tells of what recovery will now drop, of a log that ends at `end` then.
+    ///
+    /// **Invariant:** before the cut. Whoever dies between the two would have cut silently, and the
+    /// next recovery sees nothing of it.
+    pub(super) fn tell(&self, partition: &TopicPartition, end: Offset, landmarks: &Landmarks) {
+        if self.byte_count == 0 {
+            return;
+        }
+        let log = self.path.parent().unwrap_or(self.path);
+        landmarks.report(|| DamageReport::Cut {
+            log: log.to_owned(),
+            end,
+        });
+        tracing::warn!(
+            %partition,
+            end,
+            batches = self.batch_count,
+            bytes = self.byte_count,
+            "recovery drops what was written behind the end of the log and never acknowledged, \
+             unless the disk has damaged it"
+        );
     }
 }

@@ -61,7 +61,7 @@ landmarks! {
 /// What was said of damage, as the log line says it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum DamageReport {
-    /// Recovery has cut the log in this directory, which ends at `end` since.
+    /// Recovery will cut the log in this directory, which ends at `end` then.
     Cut { log: PathBuf, end: Offset },
     /// The log with this file stays closed.
     Offline { file: PathBuf, position: u64 },
@@ -77,6 +77,8 @@ const REPORT_COUNT_MAX: usize = 1024;
 #[derive(Clone, Debug, Default)]
 pub struct Landmarks {
     kept: Option<Arc<Kept>>,
+    /// Nothing is told: a promise broken on purpose.
+    is_silent: bool,
 }
 
 #[derive(Debug, Default)]
@@ -96,7 +98,14 @@ impl Landmarks {
     pub fn counting() -> Landmarks {
         Landmarks {
             kept: Some(Arc::default()),
+            is_silent: false,
         }
+    }
+
+    /// The same, to which nobody can tell anything.
+    pub fn silenced(&self, is_silent: bool) -> Landmarks {
+        let kept = self.kept.clone();
+        Landmarks { kept, is_silent }
     }
 
     pub fn count(&self, landmark: Landmark) -> u64 {
@@ -113,7 +122,7 @@ impl Landmarks {
     }
 
     pub fn report(&self, report: impl FnOnce() -> DamageReport) {
-        if let Some(kept) = &self.kept {
+        if let Some(kept) = self.kept.as_ref().filter(|_| !self.is_silent) {
             let mut reports = kept.reports();
             if reports.len() < REPORT_COUNT_MAX {
                 reports.push(report());

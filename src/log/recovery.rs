@@ -595,6 +595,7 @@ impl Opening<'_> {
         }
         self.report.dropped_batches += judgement.batch_count;
         self.report.dropped_bytes += judgement.byte_count;
+        judgement.tell(&self.options.partition, end, self.directory.landmarks());
         Ok(rest.nonzero_end)
     }
 

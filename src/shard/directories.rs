@@ -16,6 +16,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::broken_promise::BrokenPromise;
 use super::core::{Core, Shard};
 use super::error::ShardError;
 use super::message::Message;
@@ -220,7 +221,9 @@ impl Core {
             metrics: self.metrics.clone(),
             delete_delay: self.config.log_segment_delete_delay,
             broken_rule: self.broken.rule,
-            landmarks: self.landmarks.clone(),
+            landmarks: self
+                .landmarks
+                .silenced(self.breaks(BrokenPromise::HidesCuts)),
             fault: plan.fault.clone(),
             on_failure: Rc::new(move || {
                 if let Some(core) = failed.upgrade() {

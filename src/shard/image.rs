@@ -1,7 +1,6 @@
 //! Making a metadata image true on one shard: opening, deleting and reconfiguring logs.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -12,13 +11,11 @@ use super::message::leads;
 use super::replica::Replica;
 use crate::config::{AckClass, BrokerConfig, Overrides, TopicConfig};
 use crate::io::Semaphore;
-use crate::log::{
-    CHECKPOINT_FILE, DamageReport, Landmark, Log, LogConfig, LogError, OpenLog, RecoveryReport,
-};
+use crate::log::{CHECKPOINT_FILE, DamageReport, Landmark, Log, LogConfig, LogError, OpenLog};
 use crate::metadata::{
     ConfigResource, ConfigResourceType, MetadataDelta, MetadataImage, TopicImage, is_internal_topic,
 };
-use crate::types::{Offset, ShardId, TopicId, TopicIdPartition, TopicPartition};
+use crate::types::{ShardId, TopicId, TopicIdPartition, TopicPartition};
 
 /// Logs that one shard opens, and so recovers, at the same time.
 const LOGS_OPENING_MAX: usize = 32;
@@ -199,8 +196,9 @@ impl Core {
             }
             Err(error) => return Err(fail(error.to_string())),
         };
-        let log_path = directory.path().join(name.to_string());
-        self.report_recovery(&name, (log_path, log.state().log_end_offset), &report);
+        if report.lost_checkpoint {
+            tell_of_lost_checkpoint(&name);
+        }
         let replica = Replica::lead(self, partition, log, led, &config);
         self.replicas
             .borrow_mut()
@@ -242,32 +240,6 @@ impl Core {
                 position: *position,
             });
         }
-    }
-
-    fn report_recovery(
-        &self,
-        name: &TopicPartition,
-        (log, end): (PathBuf, Offset),
-        report: &RecoveryReport,
-    ) {
-        if report.lost_checkpoint {
-            tracing::warn!(
-                partition = %name,
-                "there is no {CHECKPOINT_FILE} that can be read: the log was recovered from its \
-                 first segment, and records that were deleted there may be back"
-            );
-        }
-        if report.dropped_bytes == 0 || self.breaks(BrokenPromise::HidesCuts) {
-            return;
-        }
-        tracing::warn!(
-            partition = %name,
-            batches = report.dropped_batches,
-            bytes = report.dropped_bytes,
-            "recovery dropped what was written behind the end of the log and never acknowledged, \
-             unless the disk has damaged it"
-        );
-        self.landmarks.report(|| DamageReport::Cut { log, end });
     }
 
     /// The directory of a partition is offline: clients are told so.
@@ -394,4 +366,12 @@ fn log_config(broker: &BrokerConfig, topic: &TopicConfig) -> LogConfig {
         retention_size: topic.retention_bytes.filter(|_| deletes),
         file_delete_delay: topic.file_delete_delay,
     }
+}
+
+fn tell_of_lost_checkpoint(partition: &TopicPartition) {
+    tracing::warn!(
+        %partition,
+        "there is no {CHECKPOINT_FILE} that can be read: the log was recovered from its first \
+         segment, and records that were deleted there may be back"
+    );
 }
