@@ -38,6 +38,8 @@ pub struct RecoveryReport {
     pub scanned_bytes: u64,
     /// There were segments and no checkpoint that can be believed: the scan began with the first.
     pub lost_checkpoint: bool,
+    /// From here to there the checkpoint has records and no segment: the log starts behind them.
+    pub missing: Option<(Offset, Offset)>,
     /// Whole batches and bytes behind the end that were dropped.
     pub dropped_batches: u64,
     pub dropped_bytes: u64,

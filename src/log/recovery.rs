@@ -397,11 +397,22 @@ impl Opening<'_> {
             "{}: nothing is cut below the log's start",
             self.options.partition
         );
+        let first = *segments.keys().next().expect("a log has a segment");
+        self.start_with(first, &mut state);
         // The scan may have begun before the start.
         state.epochs.truncate_from_start(state.log_start_offset);
         let mut core = Core::new(segments, state.log_end_offset);
         core.partial_unit = self.partial_unit(&active).await?;
         Ok((state, core))
+    }
+
+    /// As with Kafka a log starts with its first segment: else its start were out of range.
+    fn start_with(&mut self, first: Offset, state: &mut LogState) {
+        if state.log_start_offset < first {
+            self.is_changed = true;
+            self.report.missing = Some((state.log_start_offset, first));
+            state.log_start_offset = first;
+        }
     }
 
     /// Puts out of use what lies below the log's start, which is durable: the process that moved it

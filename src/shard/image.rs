@@ -11,7 +11,9 @@ use super::message::leads;
 use super::replica::Replica;
 use crate::config::{AckClass, BrokerConfig, Overrides, TopicConfig};
 use crate::io::Semaphore;
-use crate::log::{CHECKPOINT_FILE, DamageReport, Landmark, Log, LogConfig, LogError, OpenLog};
+use crate::log::{
+    CHECKPOINT_FILE, DamageReport, Landmark, Log, LogConfig, LogError, OpenLog, RecoveryReport,
+};
 use crate::metadata::{
     ConfigResource, ConfigResourceType, MetadataDelta, MetadataImage, TopicImage, is_internal_topic,
 };
@@ -196,9 +198,7 @@ impl Core {
             }
             Err(error) => return Err(fail(error.to_string())),
         };
-        if report.lost_checkpoint {
-            tell_of_lost_checkpoint(&name);
-        }
+        log_missing(&name, &report);
         let replica = Replica::lead(self, partition, log, led, &config);
         self.replicas
             .borrow_mut()
@@ -368,10 +368,16 @@ fn log_config(broker: &BrokerConfig, topic: &TopicConfig) -> LogConfig {
     }
 }
 
-fn tell_of_lost_checkpoint(partition: &TopicPartition) {
-    tracing::warn!(
-        %partition,
-        "there is no {CHECKPOINT_FILE} that can be read: the log was recovered from its first \
-         segment, and records that were deleted there may be back"
-    );
+/// What recovery did not find.
+fn log_missing(partition: &TopicPartition, report: &RecoveryReport) {
+    if report.lost_checkpoint {
+        tracing::warn!(
+            %partition,
+            "there is no {CHECKPOINT_FILE} that can be read: the log was recovered from its first \
+             segment, and records that were deleted there may be back"
+        );
+    }
+    if let Some((from, to)) = report.missing {
+        tracing::error!(%partition, from, to, "records are gone: their segments are not there");
+    }
 }

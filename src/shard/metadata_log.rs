@@ -45,6 +45,14 @@ impl MetadataLog {
             on_progress: std::rc::Rc::new(move |_| told.notify_all()),
         };
         let (log, _) = Log::open(directory, open).await.map_err(metadata_error)?;
+        let start = log.state().log_start_offset;
+        if start != 0 {
+            // Nothing moves it: what was there said which topics there are.
+            return Err(ShardError::Metadata(format!(
+                "the records before offset {start} are gone; restore {CLUSTER_METADATA_TOPIC}-0 \
+                 from a copy"
+            )));
+        }
         Ok(MetadataLog { log, progress })
     }
 

@@ -18,7 +18,7 @@ use crate::process::{BrokerProcess, start_in_vain};
 use crate::topics::{Topic, create, end_offset, new_producer, produce, values, works};
 use crate::wire::Wire;
 
-const FORMAT_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/format-1");
+pub(crate) const FORMAT_1: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/format-1");
 
 /// Written by the maker into the directory beside the log directory.
 const SAMPLE_VARIABLE: &str = "RINGLOG_SAMPLE";

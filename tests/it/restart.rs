@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use crate::broker::{TestBroker, directory};
-use crate::process::BrokerProcess;
+use crate::formats::{FORMAT_1, SETTINGS, copy_of};
+use crate::process::{BrokerProcess, start_in_vain};
 use crate::records::batch;
 use crate::topics::{FetchOptions, Topic, code, create, end_offset, fetch_in, produce, values};
 use crate::wire::Wire;
@@ -174,4 +175,16 @@ fn damage_takes_one_partition_offline() {
     let refused = fetch_in(&mut wire, 13, &topic, (0, 0), FetchOptions::default());
     assert_eq!(refused.error_code, code(ErrorCode::KafkaStorageError));
     assert_eq!(std::fs::read(&segment).unwrap().len(), whole.len() - 10);
+}
+
+/// A broker that began in the middle of its metadata would not know its topics, and serve.
+#[test]
+fn metadata_that_begins_in_the_middle_is_refused() {
+    let directory = copy_of(Path::new(FORMAT_1));
+    let metadata = directory.path().join("__cluster_metadata-0");
+    std::fs::remove_file(metadata.join("ringlog-checkpoint")).unwrap();
+    let first = metadata.join("00000000000000000000.log");
+    std::fs::rename(first, metadata.join("00000000000000000020.log")).unwrap();
+    let failed = start_in_vain(directory.path(), &SETTINGS, || Ok(()));
+    failed.check(&["metadata", "before offset 20", "restore"]);
 }

@@ -48,6 +48,28 @@ fn a_log_that_ends_before_its_start_is_corrupt_and_stays_as_it_is() {
     });
 }
 
+/// Else readers would be sent to a start that is out of range, for ever.
+#[test]
+fn a_log_whose_first_segments_are_gone_starts_with_the_next() {
+    let sim = simulation(2);
+    run(&sim, |reactor| async move {
+        let (directory, log) = open(&reactor, small_segments()).await;
+        append(&reactor, &log, 8).await;
+        directory.stop().await.unwrap();
+        let first = log_path("00000000000000000000.log");
+        reactor.disk().remove_file(&first).await.unwrap();
+    });
+    for _ in 0..2 {
+        run(&sim, |reactor| async move {
+            let (_directory, log) = open(&reactor, small_segments()).await;
+            assert_eq!(log.state().log_start_offset, 3);
+            for offset in 3..8 {
+                assert_eq!(read(&log, offset).await.unwrap().next_offset, offset + 1);
+            }
+        });
+    }
+}
+
 /// Appends a batch of ten records.
 fn append_ten(reactor: &Reactor, log: &Log) {
     let now = reactor.wall_clock();
