@@ -5,6 +5,8 @@
 //! wrong unless the edit [`Edit::Seal`] sets them right.
 
 use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::OnceLock;
 
 use ringlog::log::{CHECKPOINT_FILE, LEADER_EPOCH_CHECKPOINT, PARTITION_METADATA};
 
@@ -107,6 +109,34 @@ pub(crate) fn directory(input: &mut Input<'_>) -> Directory {
     }
     edit_all(&mut directory, input);
     directory
+}
+
+/// All files of one of the directories in `tests/data`, by their paths in it.
+pub(crate) fn log_directory(name: &str) -> &'static Directory {
+    static SAMPLES: OnceLock<BTreeMap<String, Directory>> = OnceLock::new();
+    let samples = SAMPLES.get_or_init(|| {
+        let data = crate::repository().join("tests/data");
+        let read = |name: &str| {
+            let mut files = Directory::new();
+            add_files(&mut files, &data.join(name), "");
+            (name.to_owned(), files)
+        };
+        ["kafka-4.1.1", "format-1"].map(read).into()
+    });
+    &samples[name]
+}
+
+#[allow(clippy::disallowed_methods, reason = "it reads the repository")]
+fn add_files(files: &mut Directory, path: &Path, prefix: &str) {
+    for entry in std::fs::read_dir(path).expect("a sample") {
+        let entry = entry.expect("a sample");
+        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
+        if entry.path().is_dir() {
+            add_files(files, &entry.path(), &format!("{name}/"));
+        } else {
+            files.insert(name, std::fs::read(entry.path()).expect("a sample"));
+        }
+    }
 }
 
 /// Spoils files, of one partition or of a whole log directory: then the names are paths in it.

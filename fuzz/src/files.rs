@@ -1,4 +1,5 @@
-//! The small files beside the segments, and a partition's directory as `log verify` reads it.
+//! The small files beside the segments, the configuration, and directories as `log verify` reads
+//! them.
 //!
 //! Input: which reader, then the file (or what [`crate::directory`] makes a directory of). Odd
 //! choices set checksums right.
@@ -7,8 +8,10 @@ use std::io::{Error, ErrorKind, Result};
 use std::path::Path;
 
 use ringlog::batch::DECOMPRESSED_SIZE_MAX;
+use ringlog::config::BrokerConfig;
 use ringlog::inspect::{
-    Files, PartitionOptions, ReadAt, Report, verify_partition, written_at_most,
+    BatchWalk, Files, PartitionOptions, ReadAt, Report, verify_log_directory, verify_partition,
+    written_at_most,
 };
 use ringlog::io::DirEntry;
 use ringlog::log::mark_place;
@@ -20,7 +23,7 @@ use ringlog::log_state::{
 use ringlog::metadata::kraft::KraftImage;
 use ringlog::metadata::{MetadataDelta, MetadataImage, MetadataRecord};
 
-use crate::directory::{Directory, directory};
+use crate::directory::{Directory, directory, edit_all, log_directory};
 use crate::input::Input;
 use crate::memory::measured;
 use crate::seal::{seal_batches, seal_checkpoint, seal_snapshot};
@@ -32,9 +35,12 @@ const SLACK_SIZE: usize = 64 << 10;
 pub fn run(data: &[u8]) {
     let mut input = Input::new(data);
     let choice = input.u8();
-    let (kind, is_sealed) = (choice / 2 % 10, choice % 2 == 1);
-    if kind == 9 {
-        return verify(&mut input);
+    let (kind, is_sealed) = (choice / 2 % 12, choice % 2 == 1);
+    match kind {
+        9 => return verify(&mut input),
+        10 => return verify_all(&mut input),
+        11 => return configuration(input.rest()),
+        _ => {}
     }
     let mut bytes = input.rest().to_vec();
     let decompressed = if kind == 8 {
@@ -210,7 +216,50 @@ fn verify(input: &mut Input<'_>) {
     let files = InDirectory(directory(input));
     let mut sink = |_| {};
     let mut report = Report::new(&mut sink);
-    let _ = verify_partition(&files, Path::new("/t-0"), &options, &mut report);
+    let _ = verify_partition(&files, Path::new("/"), &options, &mut report);
+}
+
+/// `log verify` of a whole log directory, ours or Kafka's.
+fn verify_all(input: &mut Input<'_>) {
+    let flags = input.u8();
+    let origin = if flags & 1 == 0 {
+        "kafka-4.1.1"
+    } else {
+        "format-1"
+    };
+    let mut files = log_directory(origin).clone();
+    edit_all(&mut files, input);
+    for (name, contents) in &files {
+        if name.ends_with(".log") {
+            walk(contents);
+        }
+    }
+    let mut sink = |_| {};
+    let mut report = Report::new(&mut sink);
+    let is_deep = flags & 2 != 0;
+    let _ = verify_log_directory(&InDirectory(files), Path::new("/"), is_deep, &mut report);
+}
+
+/// As `log dump` goes through a segment: forward, to an end.
+fn walk(contents: &[u8]) {
+    let file = InMemory(contents.to_vec());
+    let mut walk = BatchWalk::new(&file, 0);
+    let mut position = 0;
+    while let Ok(Some(batch)) = walk.next_batch() {
+        assert_eq!(batch.position, position);
+        position += batch.header.size_in_bytes() as u64;
+    }
+    assert!(walk.position() <= file.size());
+}
+
+/// A properties file is a configuration, or somebody is told why not.
+fn configuration(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else {
+        return;
+    };
+    if let Err(errors) = BrokerConfig::load(Some(("server.properties", text)), &[]) {
+        assert!(!errors.to_string().is_empty());
+    }
 }
 
 struct InMemory(Vec<u8>);
@@ -228,20 +277,32 @@ impl ReadAt for InMemory {
     }
 }
 
+/// The files of a directory, by their paths in it; it lies at the root.
 struct InDirectory(Directory);
 
 impl Files for InDirectory {
-    fn list(&self, _directory: &Path) -> Result<Vec<DirEntry>> {
-        let entries = self.0.iter().map(|(name, contents)| DirEntry {
-            name: name.clone(),
-            is_dir: false,
-            size: contents.len() as u64,
-        });
-        Ok(entries.collect())
+    fn list(&self, directory: &Path) -> Result<Vec<DirEntry>> {
+        let mut entries: Vec<DirEntry> = Vec::new();
+        for (name, contents) in &self.0 {
+            let path = Path::new("/").join(name);
+            let Ok(inside) = path.strip_prefix(directory) else {
+                continue;
+            };
+            let mut parts = inside
+                .iter()
+                .map(|part| part.to_string_lossy().into_owned());
+            let Some(name) = parts.next() else { continue };
+            let is_dir = parts.next().is_some();
+            if entries.last().is_none_or(|last| last.name != name) {
+                let size = contents.len() as u64;
+                entries.push(DirEntry { name, is_dir, size });
+            }
+        }
+        Ok(entries)
     }
 
     fn open(&self, path: &Path) -> Result<Box<dyn ReadAt>> {
-        let name = path.file_name().and_then(|name| name.to_str());
+        let name = path.strip_prefix("/").ok().and_then(|name| name.to_str());
         let contents = name.and_then(|name| self.0.get(name));
         let contents = contents.ok_or(Error::from(ErrorKind::NotFound))?;
         Ok(Box::new(InMemory(contents.clone())))

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ringlog::batch::Decompressor;
@@ -21,7 +21,7 @@ use ringlog::server::{BrokerPlan, run_shard};
 use ringlog::shard::ShardError;
 use ringlog::types::{Offset, PartitionIndex};
 
-use crate::directory::{Directory, edit_all};
+use crate::directory::{Directory, edit_all, log_directory};
 use crate::input::Input;
 
 const ADDRESS: &str = "127.0.0.1:9092";
@@ -59,7 +59,7 @@ pub fn run(data: &[u8]) {
         0 => "kafka-4.1.1",
         _ => "format-1",
     };
-    let mut files = sample(origin).clone();
+    let mut files = log_directory(origin).clone();
     edit_all(&mut files, &mut input);
     let sim = Simulation::new(SimOptions {
         step_count_max: STEP_COUNT_MAX,
@@ -97,34 +97,6 @@ pub fn run(data: &[u8]) {
 
 fn in_data(name: &str) -> std::path::PathBuf {
     Path::new("/data").join(name)
-}
-
-/// All files of one of the directories in `tests/data`, by their paths in it.
-fn sample(name: &str) -> &'static Directory {
-    static SAMPLES: OnceLock<BTreeMap<String, Directory>> = OnceLock::new();
-    let samples = SAMPLES.get_or_init(|| {
-        let data = crate::repository().join("tests/data");
-        let read = |name: &str| {
-            let mut files = Directory::new();
-            add_files(&mut files, &data.join(name), "");
-            (name.to_owned(), files)
-        };
-        ["kafka-4.1.1", "format-1"].map(read).into()
-    });
-    &samples[name]
-}
-
-#[allow(clippy::disallowed_methods, reason = "it reads the repository")]
-fn add_files(files: &mut Directory, path: &Path, prefix: &str) {
-    for entry in std::fs::read_dir(path).expect("a sample") {
-        let entry = entry.expect("a sample");
-        let name = format!("{prefix}{}", entry.file_name().to_string_lossy());
-        if entry.path().is_dir() {
-            add_files(files, &entry.path(), &format!("{name}/"));
-        } else {
-            files.insert(name, std::fs::read(entry.path()).expect("a sample"));
-        }
-    }
 }
 
 /// A broker from its start to its end. What clients see of it, or why it does not start.

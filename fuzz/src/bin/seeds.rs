@@ -143,12 +143,25 @@ impl Seeds {
     fn log_directories(&mut self) {
         for flags in [0, 1, 128, 129, 192, 193] {
             self.add("start", &[&[flags]]);
+            self.add("files", &[&[20], &[flags | 2]]);
             for kind in 0..10 {
                 for file in (0..60).step_by(5) {
                     let edit = [kind, file, 0, 70, 4, 0, 0, 0, 9, 5, file];
                     self.add("start", &[&[flags], &edit]);
+                    self.add("files", &[&[20], &[flags | 2], &edit]);
                 }
             }
+        }
+    }
+
+    /// Configuration files.
+    fn configurations(&mut self) {
+        for text in [
+            "log.dirs=/data\nlisteners=PLAINTEXT://127.0.0.1:9092,X://[::1]:9093\n",
+            "# a comment\nlisteners = A://:1\nadvertised.listeners=A://host:2\nnode.id: 3\n",
+            "log.segment.bytes=1048576\nlog.retention.ms=-1\ncompression.type=zstd\n\\\n",
+        ] {
+            self.add("files", &[&[22], text.as_bytes()]);
         }
     }
 
@@ -213,5 +226,6 @@ fn main() {
     seeds.metadata();
     seeds.directories();
     seeds.log_directories();
+    seeds.configurations();
     seeds.conversations();
 }
