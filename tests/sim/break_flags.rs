@@ -125,7 +125,9 @@ fn rule_row(rule: BrokenRule) -> String {
             .cloned()
             .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         let text = text.unwrap_or_default();
-        Some((seed, text.lines().next().unwrap_or_default().to_owned()))
+        // Behind it is the configuration.
+        let end = text.find(['\n', ';']).unwrap_or(text.len());
+        Some((seed, text[..end].to_owned()))
     });
     let (seed, text) = failed.unwrap_or_else(|| panic!("{rule:?} is not noticed"));
     format!("| `{rule:?}` | the log's model: {text} | {seed} |\n")
