@@ -29,7 +29,7 @@ const COMMON_STATES: [&str; 7] = [
 ];
 
 /// Seeds within which the canary must have been noticed.
-const CANARY_SEEDS_MAX: u64 = 40;
+const CANARY_SEEDS_MAX: u64 = 1_000;
 
 fn run(options: &SeedOptions) -> Outcome {
     let outcome = run_seed(options);
