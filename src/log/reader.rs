@@ -201,12 +201,14 @@ async fn read_from(
 ) -> Result<Option<ReadBatches>, LogError> {
     let path = segment_path(&log.path, segment.base_offset, extension::LOG);
     loop {
-        // Only what is written; all of it is whole batches when the segment takes no more.
+        // Only what is written: whole batches if the segment takes no more, or up to the end of
+        // what is written of the log.
         let end = segment.written_position.get();
+        let is_whole = segment.is_sealed.get() || request.offset < log.core.borrow().written_end;
         place.continuity.extend_to(segment.end_offset.get());
         let position = place.position;
         if position >= end {
-            let complete = match segment.is_sealed.get() {
+            let complete = match is_whole {
                 true => place.continuity.end(),
                 false => Ok(()),
             };
@@ -248,7 +250,7 @@ async fn read_from(
                 let is_all =
                     chunk.len() < size_min || chunk.len() as u64 >= rest.min(needed as u64);
                 let is_cut_off = at == 0 && is_all;
-                if is_cut_off && !segment.is_sealed.get() {
+                if is_cut_off && !is_whole {
                     return Ok(None);
                 }
                 if is_cut_off || is_too_long(log, segment, place.position, needed as u64).await? {

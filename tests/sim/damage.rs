@@ -208,6 +208,33 @@ fn a_flipped_bit_is_refused_wherever_it_is() {
     }
 }
 
+/// Where the log ends nothing says that a batch is cut off, but that it was written.
+#[test]
+fn a_changed_length_in_the_newest_segment_is_refused() {
+    const NEWEST: usize = SEGMENT_COUNT * BATCHES_PER_SEGMENT;
+    for changed in [8, 9, 10, 11] {
+        let sim = Simulation::new(SimOptions::with_seed(1));
+        write_log(&sim);
+        let path = segment_path(SEGMENT_COUNT);
+        let path = Path::new(&path);
+        let mut bytes = sim.file_contents(MachineId::FIRST, path).unwrap();
+        bytes[changed] ^= 1;
+        sim.put_file(MachineId::FIRST, path, &bytes).unwrap();
+        let read = sim.run(MachineId::FIRST, |reactor| async move {
+            let opened = open_with(&reactor, directory_options(), config()).await;
+            let (_directory, log) = opened.unwrap();
+            let request = ReadRequest {
+                offset: NEWEST as i64,
+                size_max: UNIT,
+                end_bound: NEWEST as i64 + 1,
+            };
+            log.read_cold(request).await
+        });
+        let is_refused = matches!(&read, Err(LogError::Corrupt { path: p, .. }) if p == path);
+        assert!(is_refused, "byte {changed}: {read:?}");
+    }
+}
+
 #[test]
 fn unchecked_a_flipped_bit_is_served() {
     let sim = Simulation::new(SimOptions::with_seed(1));
