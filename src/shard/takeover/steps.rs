@@ -22,6 +22,17 @@ pub(super) const KAFKAS_METADATA_LOG: &str = "__cluster_metadata-0.kafka";
 /// Where ours is made, inside of Kafka's: a log directory with nothing else in it.
 pub(super) const ASIDE: &str = "ringlog";
 
+/// Kafka's metadata log has nothing by which [`finish`] would take it for ours.
+pub(super) async fn check_place(reactor: &Reactor, path: &Path) -> Result<(), TakeOverError> {
+    let place = path.join(METADATA_LOG);
+    match exists(&reactor.disk(), &place.join(CHECKPOINT_FILE)).await? {
+        false => Ok(()),
+        true => Err(TakeOverError::Refused(format!(
+            "there is a {CHECKPOINT_FILE} in {METADATA_LOG}, which is not Kafka's; move it away"
+        ))),
+    }
+}
+
 /// Everything that leaves the directory Kafka's.
 pub(super) async fn prepare(
     reactor: &Reactor,

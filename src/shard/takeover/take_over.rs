@@ -14,6 +14,7 @@ pub(in crate::shard) async fn take_over(
     path: &Path,
 ) -> Result<(), TakeOverError> {
     trust::check(reactor, path).await?;
+    steps::check_place(reactor, path).await?;
     let plan = plan::make(reactor, config, path).await?;
     tracing::warn!(
         directory = %path.display(),
