@@ -182,14 +182,20 @@ impl Queue {
         (batch, bytes)
     }
 
-    /// Whether this batch is the one that the broker must expect next, so that an
+    /// Whether this batch in flight is the one that the broker must expect next, so that an
     /// OUT_OF_ORDER_SEQUENCE_NUMBER for it means that the broker has lost something, or never
-    /// got one that was given up. In both cases it does not have this batch.
+    /// got one that was given up. In both cases it does not have this batch, and all that was sent
+    /// before it has an end: what waits to be sent again may be stored, and keeps its sequence.
     pub(super) fn is_next(&self, batch: &Batch) -> bool {
         let base_sequence = batch
             .producer
             .map_or(NO_SEQUENCE, |producer| producer.base_sequence);
-        self.is_unresolved || base_sequence == self.sequence.acknowledged
+        let waits_before = self
+            .batches
+            .front()
+            .is_some_and(|front| front.producer.is_some() && front.number < batch.number);
+        let is_alone = self.in_flight_count == 1 && !waits_before;
+        base_sequence == self.sequence.acknowledged || self.is_unresolved && is_alone
     }
 
     /// A batch in flight was acknowledged.

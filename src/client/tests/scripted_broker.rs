@@ -44,6 +44,8 @@ pub(super) enum Fault {
     None,
     /// This partition is answered with a code and not appended.
     Refuse(i32, ErrorCode),
+    /// Appended, and answered with a code all the same.
+    StoreAndRefuse(ErrorCode),
     /// The connection ends before the append.
     CloseBefore,
     /// The connection ends after the append: the answer is lost.
@@ -343,14 +345,12 @@ impl Broker {
                 values: values(&batch),
             };
             state.seen.push(seen.clone());
+            let log = state.logs.get_mut(&data.index).unwrap();
             let result = match fault {
+                Fault::StoreAndRefuse(code) => log.append(&seen.header, batch).and(Err(code)),
                 Fault::Refuse(partition, code) if partition == data.index => Err(code),
                 _ if is_gone => Err(ErrorCode::UnknownTopicId),
-                _ => state
-                    .logs
-                    .get_mut(&data.index)
-                    .unwrap()
-                    .append(&seen.header, batch),
+                _ => log.append(&seen.header, batch),
             };
             answers.push(match result {
                 Ok(base_offset) => answer.with_base_offset(base_offset),
