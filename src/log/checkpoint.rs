@@ -119,6 +119,8 @@ pub(super) struct CheckpointFile {
     /// the log's start, and the segment at which recovery would begin.
     log_start_offset: Cell<Offset>,
     segment_base_offset: Cell<Offset>,
+    /// Where the log starts, or will from the next checkpoint on.
+    wanted_start: Cell<Offset>,
     /// What the newest durable checkpoint promises; the writer keeps it.
     unflushed_bytes_max: Cell<u64>,
     /// See [`RecoveryCheckpoint::gaps_end`].
@@ -149,6 +151,7 @@ impl CheckpointFile {
             recovery_point: Cell::new(checkpoint.state.log_end_offset),
             log_start_offset: Cell::new(0),
             segment_base_offset: Cell::new(0),
+            wanted_start: Cell::new(checkpoint.state.log_start_offset),
             unflushed_bytes_max: Cell::new(checkpoint.unflushed_bytes_max),
             gaps_end: Cell::new(checkpoint.gaps_end),
             covered_bytes: Cell::new(0),
@@ -170,6 +173,23 @@ impl CheckpointFile {
     /// Where the log starts whatever happens.
     pub(super) fn log_start_offset(&self) -> Offset {
         self.log_start_offset.get()
+    }
+
+    /// The log is to start at `offset` as soon as a checkpoint says so. Whether that is news.
+    pub(super) fn want_start(&self, offset: Offset) -> bool {
+        let before = self.wanted_start.get();
+        self.wanted_start.set(before.max(offset));
+        offset > before
+    }
+
+    /// Where the log starts, or will from the next checkpoint on.
+    pub(super) fn wanted_start(&self) -> Offset {
+        self.wanted_start.get()
+    }
+
+    /// The log's end goes back to `end`: no start was wanted behind it.
+    pub(super) fn truncated_to(&self, end: Offset) {
+        self.wanted_start.set(self.wanted_start.get().min(end));
     }
 
     /// Whether nobody needs a segment any more: no reader, and no recovery, which may begin in one
@@ -297,7 +317,7 @@ fn capture(log: &LogInner) -> (RecoveryCheckpoint, Rc<Segment>, u64) {
         segment.end_offset.get(),
         "state and log agree"
     );
-    state.epochs.truncate_from_start(state.log_start_offset);
+    state.raise_log_start(log.checkpoint.wanted_start());
     let gaps_end = match log.checkpoint.gaps_end() {
         // What is appended from here on has none.
         end if end > state.log_start_offset => end.min(state.log_end_offset),
@@ -461,6 +481,8 @@ pub(super) async fn write_slot(
     own.segment_base_offset.set(checkpoint.segment_base_offset);
     own.unflushed_bytes_max.set(checkpoint.unflushed_bytes_max);
     own.gaps_end.set(checkpoint.gaps_end);
+    let mut state = log.state.borrow_mut();
+    state.raise_log_start(checkpoint.state.log_start_offset);
     Ok(())
 }
 

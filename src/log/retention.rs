@@ -8,6 +8,7 @@
 //! - Only the log's start decides: retention by time and by size move it to the base of a segment,
 //!   and what is wholly below goes, whoever moved it. So a crash in between leaves nothing to
 //!   guess: recovery drops what lies below the start that it finds.
+//! - Nobody is told of a start before it is durable, so that none ever goes back.
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -119,23 +120,22 @@ async fn add_too_old(
 /// See [`Log::raise_log_start`](super::Log::raise_log_start).
 pub(super) async fn raise_log_start(log: &Rc<LogInner>, offset: Offset) -> Result<bool, LogError> {
     log.check_open()?;
-    let moved = {
+    {
         let mut state = log.state.borrow_mut();
         assert!(
             offset <= state.log_end_offset,
             "{}: the start cannot move to {offset}, behind the end",
             log.partition
         );
-        let moved = offset > state.log_start_offset;
-        if moved {
-            state.log_start_offset = offset;
-            state.epochs.truncate_from_start(offset);
+        if log.directory.breaks(BrokenRule::DropsAheadOfTheStart) {
+            let moved = offset > state.log_start_offset;
+            state.raise_log_start(offset);
+            return Ok(moved);
         }
-        moved
-    };
-    // Somebody else may have moved it, and not be done.
-    let is_durable = offset <= log.checkpoint.log_start_offset();
-    if !is_durable && !log.directory.breaks(BrokenRule::DropsAheadOfTheStart) {
+    }
+    let moved = log.checkpoint.want_start(offset);
+    // Somebody else may be moving it, and not be done.
+    if offset > log.checkpoint.log_start_offset() {
         checkpoint::advance(log).await?;
     }
     Ok(moved)

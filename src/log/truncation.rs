@@ -43,10 +43,8 @@ struct Cut {
 /// See [`Log::truncate_to`](super::Log::truncate_to).
 pub(super) async fn truncate_to(log: &Rc<LogInner>, offset: Offset) -> Result<Offset, LogError> {
     log.check_open()?;
-    let (log_start_offset, end) = {
-        let state = log.state.borrow();
-        (state.log_start_offset, state.log_end_offset)
-    };
+    let log_start_offset = log.checkpoint.wanted_start();
+    let end = log.state.borrow().log_end_offset;
     if offset >= end {
         return Ok(end);
     }
@@ -74,6 +72,7 @@ async fn truncate(log: &Rc<LogInner>, offset: Offset) -> Result<Offset, LogError
     let (lowered, cut) = find_cut(log, offset).await?;
     checkpoint::write_slot(log, &lowered).await?;
     let end = cut.state.log_end_offset;
+    log.checkpoint.truncated_to(end);
     tracing::info!(partition = %log.partition, end, "truncating");
     let (active, position) = (Rc::clone(&cut.segment), cut.position);
     let (dropped, file, index) = take_back(log, cut);

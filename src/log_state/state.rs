@@ -17,3 +17,11 @@ pub struct LogState {
     /// Offset of the next record.
     pub log_end_offset: Offset,
 }
+
+impl LogState {
+    /// The log starts at `offset`, unless it starts behind that already.
+    pub fn raise_log_start(&mut self, offset: Offset) {
+        self.log_start_offset = self.log_start_offset.max(offset);
+        self.epochs.truncate_from_start(self.log_start_offset);
+    }
+}

@@ -148,6 +148,35 @@ fn files_go_after_the_delay_and_the_start_is_there_after_a_power_cut() {
     });
 }
 
+/// What a log of nine records says where it starts, `steps` of 20 us after its start began to move
+/// to 7; and what the next process finds after a kill at that moment.
+fn told_and_found(steps: u32) -> (Offset, Offset) {
+    let sim = simulation(11);
+    let told = sim.run(MachineId::FIRST, move |reactor| async move {
+        let (_directory, log) = open(&reactor, small_segments()).await;
+        append(&reactor, &log, 9).await;
+        let raised = log.clone();
+        let raising = reactor.spawn(async move { raised.raise_log_start(7).await });
+        reactor.sleep(Duration::from_micros(20) * steps).await;
+        drop(raising);
+        start_of(&log)
+    });
+    let found = sim.run(MachineId::FIRST, |reactor| async move {
+        let (_directory, log) = open(&reactor, small_segments()).await;
+        start_of(&log)
+    });
+    (told, found)
+}
+
+#[test]
+fn a_start_that_was_told_does_not_go_back() {
+    let cases: Vec<_> = (0..40).map(told_and_found).collect();
+    assert!(cases.iter().all(|(told, found)| told <= found), "{cases:?}");
+    for told in [0, 7] {
+        assert!(cases.iter().any(|case| case.0 == told), "{cases:?}");
+    }
+}
+
 #[test]
 fn what_a_crash_left_between_start_and_files_goes_at_the_next_start() {
     let sim = simulation(7);

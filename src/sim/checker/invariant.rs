@@ -40,7 +40,7 @@ invariants! {
     /// No high watermark is below one that was seen.
     HighWatermark, "the high watermark never goes back";
     /// A log starts where deletions have left it.
-    LogStart, "a log starts where deletions left it";
+    LogStart, "a log starts where deletions left it, and never before where it has started";
     /// A batch that is sent again gets the offset that it has.
     OriginalOffset, "a retry gets the original offset";
     /// Topics and partitions are there from their creation to their deletion.

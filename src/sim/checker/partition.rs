@@ -52,7 +52,7 @@ pub(in crate::sim) struct PartitionChecker {
     end_seen: Offset,
     end_survives: Option<Survives>,
     power_cut_count: u64,
-    /// Before it records were deleted, and that was acknowledged: whatever happens they are gone.
+    /// Where the log has been seen to start, or a deletion has left it: it never starts before.
     start_floor: Offset,
     /// Before it they may be deleted: somebody asked for it.
     start_ceiling: Offset,
@@ -78,12 +78,10 @@ impl PartitionChecker {
                 "the log starts at {start} after the deletion of what lies before {before}"
             )));
         }
-        self.check_start(start, self.start_floor)?;
-        self.start_floor = start;
-        Ok(())
+        self.observe_start(start, self.start_floor)
     }
 
-    /// Before which offset nothing may be there any more.
+    /// Before which offset nothing may be there any more: a log that started there was seen.
     pub(in crate::sim) fn start_floor(&self) -> Offset {
         self.start_floor
     }
@@ -94,16 +92,16 @@ impl PartitionChecker {
     }
 
     /// The log starts at `start`; `floor` is [`PartitionChecker::start_floor`] when it was asked
-    /// for.
-    pub(in crate::sim) fn check_start(
-        &self,
+    /// for. It never starts before that again.
+    pub(in crate::sim) fn observe_start(
+        &mut self,
         start: Offset,
         floor: Offset,
     ) -> Result<(), Violation> {
         let ceiling = self.start_ceiling;
         if start < floor {
             return Err(Invariant::LogStart.broken(format!(
-                "the log starts at {start}, and what lies before {floor} was deleted"
+                "the log starts at {start}, and has started at {floor}"
             )));
         }
         if start > ceiling {
@@ -111,6 +109,7 @@ impl PartitionChecker {
                 "the log starts at {start}, and only what lies before {ceiling} was to go"
             )));
         }
+        self.start_floor = self.start_floor.max(start);
         Ok(())
     }
 

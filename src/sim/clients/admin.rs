@@ -275,7 +275,7 @@ impl Administrator {
                 return;
             };
             let checked = match spec {
-                OffsetSpec::Earliest => checker.check_start(*offset, floor),
+                OffsetSpec::Earliest => checker.observe_start(*offset, floor),
                 OffsetSpec::Latest => checker.observe_end(*offset, floor, survives),
                 _ => Ok(()),
             };

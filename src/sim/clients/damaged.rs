@@ -64,7 +64,7 @@ pub(super) async fn inspect(
     let checked = topics
         .partition_mut(topic_id, partition)
         .and_then(|checker| {
-            checker.check_start(start, checker.start_floor())?;
+            checker.observe_start(start, checker.start_floor())?;
             checker.check_end(end)
         });
     let named = checked.map_err(|fault| topics.named(topic_id, partition, fault));

@@ -47,7 +47,7 @@ async fn inspect_all(cast: &Cast, client: &Client) -> Result<(), ClientError> {
             let checked = topics
                 .partition_mut(topic_id, partition)
                 .and_then(|checker| {
-                    checker.check_start(start, checker.start_floor())?;
+                    checker.observe_start(start, checker.start_floor())?;
                     checker.check_end(end)
                 });
             cast.ledger

@@ -175,25 +175,29 @@ fn what_a_start_has_found_is_durable() {
 fn deleted_records_stay_away_and_others_do_not_go() {
     let mut log = PartitionChecker::default();
     assert!(!log.may_be_deleted());
-    assert_eq!(log.check_start(0, 0), Ok(()));
-    assert!(log.check_start(1, 0).is_err(), "nobody has asked for that");
+    assert_eq!(log.observe_start(0, 0), Ok(()));
+    assert!(
+        log.observe_start(1, 0).is_err(),
+        "nobody has asked for that"
+    );
     log.deleting(5);
     // Not acknowledged yet: both are possible, and what is between.
     for start in [0, 3, 5] {
-        assert_eq!(log.check_start(start, log.start_floor()), Ok(()));
+        assert_eq!(log.observe_start(start, 0), Ok(()));
     }
     assert!(
         log.deleted(5, 4).is_err(),
         "it was acknowledged, and not done"
     );
+    assert!(log.observe_start(3, log.start_floor()).is_err(), "it was 5");
     assert_eq!(log.deleted(5, 5), Ok(()));
     log.power_cut();
     assert!(
-        log.check_start(4, log.start_floor()).is_err(),
+        log.observe_start(4, log.start_floor()).is_err(),
         "they are back"
     );
     assert!(
-        log.check_start(6, log.start_floor()).is_err(),
+        log.observe_start(6, log.start_floor()).is_err(),
         "too much is gone"
     );
     // A smaller one changes nothing.
