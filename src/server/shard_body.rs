@@ -200,6 +200,9 @@ async fn start(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard) -> Result<St
 }
 
 /// From now on this shard serves the connections that are handed to it.
+///
+/// The task that reaps them owns the node: what the shard calls only points at it, since the node
+/// owns the shard.
 fn serve_connections(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard, start: ServerStart) {
     let node = Rc::new(Node {
         reactor: reactor.clone(),
@@ -212,8 +215,11 @@ fn serve_connections(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard, start:
         unpacking: Semaphore::new(1),
         connections: Connections::new(),
     });
-    let probed = Rc::clone(&node);
+    let probed = Rc::downgrade(&node);
     shard.on_snapshot(Rc::new(move |metrics| {
+        let Some(probed) = probed.upgrade() else {
+            return;
+        };
         let memory = &probed.request_memory;
         let answers = &probed.response_memory;
         for (gauge, value) in [
@@ -238,10 +244,18 @@ fn serve_connections(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard, start:
             .await;
     };
     reactor.spawn(reaping).detach();
-    let counts = plan.counts.clone();
-    shard.on_server_event(Rc::new(move |event| match event {
+    let (told, counts) = (Rc::downgrade(&node), plan.counts.clone());
+    shard.on_server_event(Rc::new(move |event| {
+        if let Some(node) = told.upgrade() {
+            handle(&node, &counts, event);
+        }
+    }));
+}
+
+fn handle(node: &Rc<Node>, counts: &ConnectionCounts, event: ServerEvent) {
+    match event {
         ServerEvent::Connection(incoming) => {
-            let (node, counts) = (Rc::clone(&node), counts.clone());
+            let (node, counts) = (Rc::clone(node), counts.clone());
             let shard_index = node.reactor.shard().index();
             let reactor = node.reactor.clone();
             let serving = async move {
@@ -254,7 +268,7 @@ fn serve_connections(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard, start:
             reactor.spawn(serving).detach();
         }
         ServerEvent::Drain(done) => {
-            let node = Rc::clone(&node);
+            let node = Rc::clone(node);
             let reactor = node.reactor.clone();
             let draining = async move {
                 node.connections.drain(&node.reactor, DRAIN_TIME_MAX).await;
@@ -262,7 +276,7 @@ fn serve_connections(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard, start:
             };
             reactor.spawn(draining).detach();
         }
-    }));
+    }
 }
 
 /// One shard's budget for requests.
