@@ -52,7 +52,6 @@ mod stream;
 mod tasks;
 #[cfg(test)]
 mod tests;
-mod workers;
 
 pub use directory::UringFileLock;
 pub use file::UringFile;
