@@ -2,11 +2,13 @@
 //! takes no more than the length check says; a broker that was killed in a simulation leaves
 //! nothing, so that a million seeds are one process.
 
-use std::alloc::{GlobalAlloc, Layout, System};
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[path = "../fuzz/src/memory.rs"]
+mod counting;
+
 use std::sync::{Mutex, PoisonError};
 
 use bytes::Bytes;
+use counting::{measured, reserved};
 use ringlog::protocol::hostile::{Direction, Fill, sample};
 use ringlog::protocol::messages::{
     AlterConfigsRequest, ApiVersionsRequest, CreatePartitionsRequest, CreateTopicsRequest,
@@ -22,44 +24,11 @@ use ringlog::protocol::{
 };
 use ringlog::sim::{SeedOptions, run_seed};
 
-/// Counts the bytes that are reserved, and remembers the most there were.
-struct Counting;
-
-static RESERVED: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let reserved = RESERVED.fetch_add(layout.size(), Ordering::Relaxed) + layout.size();
-        PEAK.fetch_max(reserved, Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `alloc`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, memory: *mut u8, layout: Layout) {
-        RESERVED.fetch_sub(layout.size(), Ordering::Relaxed);
-        // SAFETY: the caller keeps the contract of `dealloc`.
-        unsafe { System.dealloc(memory, layout) }
-    }
-}
-
-#[global_allocator]
-static ALLOCATOR: Counting = Counting;
-
 /// The counters belong to one test at a time.
 static MEASURING: Mutex<()> = Mutex::new(());
 
 /// Room for error texts and the test harness, bytes.
 const SLACK_SIZE: usize = 16 << 10;
-
-/// The most that `work` had reserved at once, bytes, and what it returned.
-fn measured<T>(work: impl FnOnce() -> T) -> (usize, T) {
-    let before = RESERVED.load(Ordering::Relaxed);
-    PEAK.store(before, Ordering::Relaxed);
-    let result = work();
-    (PEAK.load(Ordering::Relaxed).saturating_sub(before), result)
-}
 
 fn check(
     row: &ApiRow,
@@ -203,8 +172,8 @@ fn what_a_seed_has_simulated_is_gone_with_it() {
     };
     // What is made once in a process is there after it.
     play(1);
-    let before = RESERVED.load(Ordering::Relaxed);
+    let before = reserved();
     (2..5).for_each(play);
-    let left = RESERVED.load(Ordering::Relaxed).saturating_sub(before);
+    let left = reserved().saturating_sub(before);
     assert!(left < SLACK_SIZE, "{left} bytes are left of three seeds");
 }

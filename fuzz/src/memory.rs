@@ -1,4 +1,5 @@
-//! A counting allocator: how much memory a piece of work has reserved at once.
+//! A counting allocator: how much memory a piece of work has reserved at once. Also that of
+//! `tests/memory.rs`.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -27,10 +28,15 @@ unsafe impl GlobalAlloc for Counting {
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
+/// Bytes that are reserved now.
+pub(crate) fn reserved() -> usize {
+    RESERVED.load(Ordering::Relaxed)
+}
+
 /// The most that `work` had reserved at once, bytes, and what it returned. What C code reserves is
 /// not counted; libFuzzer's limit on the process holds it.
 pub(crate) fn measured<T>(work: impl FnOnce() -> T) -> (usize, T) {
-    let before = RESERVED.load(Ordering::Relaxed);
+    let before = reserved();
     PEAK.store(before, Ordering::Relaxed);
     let result = work();
     let peak = PEAK.load(Ordering::Relaxed).saturating_sub(before);

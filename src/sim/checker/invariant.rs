@@ -39,7 +39,7 @@ invariants! {
     Sent, "readers get what was sent";
     /// No high watermark is below one that was seen.
     HighWatermark, "the high watermark never goes back";
-    /// A log starts where deletions have left it.
+    /// A log starts where deletions have left it, and never before where it has started.
     LogStart, "a log starts where deletions left it, and never before where it has started";
     /// A batch that is sent again gets the offset that it has.
     OriginalOffset, "a retry gets the original offset";
