@@ -344,6 +344,12 @@ impl Log {
         inner.directory.mark_dirty(inner);
     }
 
+    /// Whether [`Log::append`] appends: the log is not closed, its directory has not failed. While
+    /// it does not, the partition's state machine may append nothing either.
+    pub fn takes_batches(&self) -> bool {
+        !self.inner.is_closed.get() && !self.inner.directory.has_failed()
+    }
+
     /// Whether it takes no more batches: it is being stopped or deleted.
     pub fn is_closed(&self) -> bool {
         self.inner.is_closed.get()

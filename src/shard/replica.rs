@@ -114,6 +114,9 @@ impl Replica {
             let (call, slot) = call;
             return call.complete(core, slot, outcome);
         }
+        if !self.log.takes_batches() {
+            self.log_ended(core);
+        }
         self.log.prepare_append(&plan, core.reactor.wall_clock());
         let ticket = core.ticket();
         self.waiting.borrow_mut().insert(ticket, call);
@@ -124,6 +127,15 @@ impl Replica {
             deadline,
         };
         self.step_with(core, event, Some((ticket, &batch)));
+    }
+
+    /// Tells the machine that the log appends nothing any more, before a task of its own does: its
+    /// state must not get ahead of the log.
+    fn log_ended(&self, core: &Core) {
+        match self.log.is_closed() {
+            true => self.step(core, Event::Resign),
+            false => self.log_progressed(core),
+        }
     }
 
     /// Tells the machine how far the log has come.

@@ -6,14 +6,19 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 
+use kafka_protocol::messages::delete_records_request::{
+    DeleteRecordsPartition, DeleteRecordsTopic,
+};
+use kafka_protocol::messages::{DeleteRecordsRequest, TopicName};
+use kafka_protocol::protocol::StrBytes;
 use ringlog::config::BrokerConfig;
-use ringlog::io::StopSignal;
 use ringlog::io::sim::{DiskFault, MachineId, ProcessId, SimOptions, Simulation};
+use ringlog::io::{Reactor, StopSignal};
 use ringlog::server::{BrokerPlan, run_shard};
 use ringlog::shard::ShardError;
 use ringlog::types::ErrorCode;
 
-use crate::frames::start_broker;
+use crate::frames::{Frames, start_broker};
 use crate::stages::Client;
 
 const TWO: &str = "log.dirs=/first,/second";
@@ -121,6 +126,71 @@ fn a_failed_directory_takes_its_partitions_of_every_shard_and_no_others() {
         assert!(!file("/first/ringlog-flush-failed.boot-0"));
     }
     assert_eq!(shards_told, [true; SHARD_COUNT as usize]);
+}
+
+/// Asks for the deletion of what lies before an offset, and waits for the answer.
+async fn delete_before(reactor: &Reactor, partition: i32, offset: i64) {
+    let partition = DeleteRecordsPartition::default()
+        .with_partition_index(partition)
+        .with_offset(offset);
+    let topic = DeleteRecordsTopic::default()
+        .with_name(TopicName(StrBytes::from_static_str("stages")))
+        .with_partitions(vec![partition]);
+    let request = DeleteRecordsRequest::default()
+        .with_timeout_ms(30_000)
+        .with_topics(vec![topic]);
+    let mut frames = Frames::connect(reactor).await;
+    frames.call(2, &request).await;
+}
+
+/// Checkpoints of a log are wanted, and records come, as the first one fails: between the failure
+/// and word of it the records must not be taken for appended.
+#[test]
+fn records_that_come_as_a_log_fails_are_refused() {
+    const IN_FLIGHT: usize = 20;
+    const DELETIONS: i64 = 16;
+    const ROUNDS: usize = 20;
+    let mut refused = 0;
+    for seed in 0..20 {
+        let sim = Rc::new(world(seed, &["/second"]));
+        start_broker(&sim, 1, &[TWO]);
+        let world = Rc::clone(&sim);
+        refused += sim.run(MachineId::FIRST, |reactor| async move {
+            let mut client = Client::connect(&reactor, 1).await;
+            let partition = partitions_in(&world, "/second")[0];
+            for _ in 0..DELETIONS {
+                client.produce(partition, 100).await;
+            }
+            world.fail_disk(MachineId::FIRST, DiskFault::Write, 1, move |at| {
+                at.ends_with(format!("stages-{partition}/ringlog-checkpoint"))
+            });
+            let deleting: Vec<_> = (1..=DELETIONS)
+                .map(|offset| {
+                    let own = reactor.clone();
+                    let delete = async move { delete_before(&own, partition, offset).await };
+                    reactor.spawn(delete)
+                })
+                .collect();
+            let mut refused = 0;
+            for _ in 0..ROUNDS {
+                for _ in 0..IN_FLIGHT {
+                    client.send_produce(partition, 100).await;
+                }
+                for _ in 0..IN_FLIGHT {
+                    match client.produced().await {
+                        ErrorCode::None => assert_eq!(refused, 0, "seed {seed}"),
+                        ErrorCode::KafkaStorageError => refused += 1,
+                        other => panic!("seed {seed}: {other:?}"),
+                    }
+                }
+            }
+            for deleted in deleting {
+                deleted.await;
+            }
+            refused
+        });
+    }
+    assert!(refused > 0, "no log has failed while records came");
 }
 
 #[test]

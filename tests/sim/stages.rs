@@ -137,6 +137,13 @@ impl Client {
         self.frames.send(PRODUCE_VERSION, &request).await;
     }
 
+    /// The answer to a record that was sent.
+    pub(crate) async fn produced(&mut self) -> ErrorCode {
+        let answer = self.frames.receive::<ProduceRequest>(PRODUCE_VERSION).await;
+        let answer = answer.expect("an answer");
+        ErrorCode::from_code(answer.responses[0].partition_responses[0].error_code)
+    }
+
     /// The shard that owns a partition of the topic.
     pub(crate) fn owner(&self, partition: i32, shard_count: u16) -> ShardId {
         owner_shard(self.topic_id, partition, shard_count)
