@@ -155,22 +155,25 @@ impl ControllerDriver {
         Ok(delta)
     }
 
-    /// Gives all shards the new image and waits until each has made it true.
+    /// Gives all shards the new image, publishes it when each serves by it, and waits until each
+    /// has made it true.
     async fn publish(&self, delta: MetadataDelta) {
         let image = Arc::new(self.controller.image().clone());
         let delta = Arc::new(delta);
-        let asked: Vec<_> = self
-            .core
-            .shard_ids()
-            .map(|shard| {
-                let (image, delta) = (Arc::clone(&image), Arc::clone(&delta));
-                self.core.ask(shard, Request::ApplyImage { image, delta })
-            })
-            .collect();
-        for reply in asked {
+        for reply in self.core.ask_all(|| Request::ApplyImage {
+            image: Arc::clone(&image),
+            delta: Arc::clone(&delta),
+        }) {
             if let Some(Reply::Applied(Err(error))) = reply.await {
                 tracing::error!(%error, "a change of the metadata could not be carried out");
             }
+        }
+        self.core.publish(Arc::clone(&image));
+        for settled in self.core.ask_all(|| Request::SettleImage {
+            image: Arc::clone(&image),
+            delta: Arc::clone(&delta),
+        }) {
+            let _ = settled.await;
         }
     }
 }

@@ -15,6 +15,7 @@ use super::lifecycle::{Prepared, ServerStart};
 use super::message::{self, Incoming, Message, Reply, Request, ServerEvent};
 use super::peers::{Peers, ReturnAddress};
 use super::plan::ShardPlan;
+use super::published::Published;
 use super::replica::Replica;
 use super::watchers::Watchers;
 use crate::batch::Decompressor;
@@ -41,6 +42,9 @@ pub(super) struct Core {
     pub(super) landmarks: Landmarks,
     pub(super) peers: Peers,
     pub(super) metrics: ShardMetrics,
+    /// Of all shards.
+    pub(super) published: Published,
+    /// Of this shard.
     pub(super) image: RefCell<Arc<MetadataImage>>,
     /// The broker's settings, with what the image says of them.
     pub(super) dynamic: RefCell<Arc<DynamicBrokerConfig>>,
@@ -118,6 +122,7 @@ impl Shard {
                 landmarks: plan.landmarks,
                 peers: Peers::new(mesh, metrics.clone()),
                 metrics,
+                published: plan.published,
                 image: RefCell::new(Arc::new(MetadataImage::default())),
                 dynamic: RefCell::new(Arc::new(DynamicBrokerConfig::new(Arc::clone(&plan.config)))),
                 topic_configs: RefCell::new(BTreeMap::new()),
@@ -163,13 +168,14 @@ impl Shard {
         shard
     }
 
+    /// The metadata that all shards have made true, the same on each of them.
     pub fn image(&self) -> Arc<MetadataImage> {
-        Arc::clone(&self.core.image.borrow())
+        self.core.published.image()
     }
 
-    /// The broker's settings as they are now.
+    /// The broker's settings by that metadata.
     pub fn broker_settings(&self) -> Arc<DynamicBrokerConfig> {
-        Arc::clone(&self.core.dynamic.borrow())
+        self.core.published.settings()
     }
 
     pub fn metrics(&self) -> &ShardMetrics {

@@ -39,20 +39,16 @@ impl Core {
         Ok(mine.len())
     }
 
-    /// Carries out what changed. The image is this shard's when the change is true.
+    /// Opens what is new. The image is this shard's when that is done.
     pub(super) async fn apply_image(
         self: &Rc<Core>,
         image: Arc<MetadataImage>,
         delta: &MetadataDelta,
     ) -> Result<(), ShardError> {
-        let changed = match self.are_ours(&delta.configs_changed) {
-            true => {
-                self.apply_broker_configs(&image);
-                all_topics(&image)
-            }
-            false => topics_changed(&image, delta),
-        };
-        self.resolve_configs(&image, &changed);
+        if self.are_ours(&delta.configs_changed) {
+            self.apply_broker_configs(&image);
+        }
+        self.resolve_configs(&image, &self.topics_changed(&image, delta));
         let created = delta.partitions_changed.iter().copied();
         let opened: Vec<_> = created
             .filter(|partition| self.serves(&image, *partition))
@@ -60,15 +56,29 @@ impl Core {
             .collect();
         let outcome = self.open_partitions(&image, &opened).await;
         // From here on requests see the new image.
-        *self.image.borrow_mut() = Arc::clone(&image);
+        *self.image.borrow_mut() = image;
+        outcome
+    }
+
+    /// On shard 0: tells all clients of an image by which all shards serve.
+    pub(super) fn publish(&self, image: Arc<MetadataImage>) {
+        let settings = Arc::clone(&self.dynamic.borrow());
+        self.published.publish(image, settings);
+    }
+
+    /// Deletes and reconfigures what a published image changes.
+    pub(super) async fn settle_image(
+        self: &Rc<Core>,
+        image: &MetadataImage,
+        delta: &MetadataDelta,
+    ) {
         self.delete_topics(delta).await;
-        for topic_id in changed {
-            for replica in self.reconfigure(&image, topic_id) {
+        for topic_id in self.topics_changed(image, delta) {
+            for replica in self.reconfigure(image, topic_id) {
                 // Its end tells whoever waits for it; a log that fails says so itself.
                 drop(replica.log().flush_all().await);
             }
         }
-        outcome
     }
 
     fn serves(&self, image: &MetadataImage, partition: TopicIdPartition) -> bool {
@@ -80,6 +90,21 @@ impl Core {
     fn are_ours(&self, changed: &BTreeSet<ConfigResource>) -> bool {
         let own = ConfigResource::broker(self.config.node_id);
         changed.contains(&own) || changed.contains(&ConfigResource::cluster())
+    }
+
+    /// Topics that are new or have other settings.
+    fn topics_changed(&self, image: &MetadataImage, delta: &MetadataDelta) -> Vec<TopicId> {
+        if self.are_ours(&delta.configs_changed) {
+            return all_topics(image);
+        }
+        let resources = delta.configs_changed.iter();
+        let names = resources
+            .filter(|resource| resource.resource_type == ConfigResourceType::Topic)
+            .map(|resource| &resource.name);
+        let reconfigured = names.filter_map(|name| image.topic_by_name(name));
+        let mut changed = delta.topics_created.clone();
+        changed.extend(reconfigured.map(|topic| topic.topic_id));
+        changed.into_iter().collect()
     }
 
     fn apply_broker_configs(&self, image: &MetadataImage) {
@@ -323,18 +348,6 @@ fn warn_of_compaction(topics: &[&str]) {
 
 fn all_topics(image: &MetadataImage) -> Vec<TopicId> {
     image.topics().map(|topic| topic.topic_id).collect()
-}
-
-/// Topics that are new or have other settings.
-fn topics_changed(image: &MetadataImage, delta: &MetadataDelta) -> Vec<TopicId> {
-    let of_topics = delta
-        .configs_changed
-        .iter()
-        .filter(|resource| resource.resource_type == ConfigResourceType::Topic);
-    let by_name = of_topics.filter_map(|resource| image.topic_by_name(&resource.name));
-    let mut changed = delta.topics_created.clone();
-    changed.extend(by_name.map(|topic| topic.topic_id));
-    changed.into_iter().collect()
 }
 
 fn partitions(topic: &TopicImage) -> impl Iterator<Item = TopicIdPartition> + use<> {

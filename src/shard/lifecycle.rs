@@ -103,7 +103,9 @@ impl Shard {
         register(core, &mut driver, endpoints).await?;
         let missing = place(core, &mut driver).await?;
         let image = Arc::new(driver.controller().image().clone());
-        let partition_count = open_on_all_shards(core, image, directories, missing).await?;
+        let to_open = Arc::clone(&image);
+        let partition_count = open_on_all_shards(core, to_open, directories, missing).await?;
+        core.publish(image);
         core.reactor.spawn(driver.run()).detach();
         core.reactor
             .spawn(write_checkpoints(Rc::clone(core)))
@@ -378,6 +380,10 @@ pub(super) fn start(core: &Rc<Core>, to: ReplyTo, request: Request) {
             }),
             Request::ApplyImage { image, delta } => {
                 Reply::Applied(serving.apply_image(image, &delta).await)
+            }
+            Request::SettleImage { image, delta } => {
+                serving.settle_image(&image, &delta).await;
+                Reply::Settled
             }
             Request::StartServer(start) => {
                 start_server(&serving, start).await;

@@ -92,7 +92,13 @@ pub(super) enum Request {
         /// What may be in a directory that is offline: not to be made anew.
         missing: Arc<BTreeSet<TopicIdPartition>>,
     },
+    /// Open what is new, and serve by this image.
     ApplyImage {
+        image: Arc<MetadataImage>,
+        delta: Arc<MetadataDelta>,
+    },
+    /// It is published: delete and reconfigure what has to be.
+    SettleImage {
         image: Arc<MetadataImage>,
         delta: Arc<MetadataDelta>,
     },
@@ -123,6 +129,7 @@ pub(super) enum Reply {
     /// How many partitions the shard owns.
     Opened(Result<usize, ShardError>),
     Applied(Result<(), ShardError>),
+    Settled,
     /// The shard takes connections.
     ServerStarted,
     Drained,

@@ -9,7 +9,8 @@
 //! - A request's messages are pushed before the call returns; only the answer is awaited. Together
 //!   with the mesh's FIFO order that keeps the order of a connection's requests for each partition.
 //! - Shard 0 runs the controller. A change of the metadata is durable, then replayed by all shards,
-//!   and only then answered: whoever has the answer finds the topic on every core.
+//!   then published for all at once, and only then answered: whoever has the answer, or has seen
+//!   the change, finds the topic on every core.
 //! - Progress of a log is told from the log's own task, so it is only noted there; the machine
 //!   steps in a task of the shard.
 
@@ -35,6 +36,7 @@ mod peers;
 mod plan;
 mod produce;
 mod producer_expiry;
+mod published;
 mod ranges;
 mod replica;
 mod retention;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::Broken;
 use super::message::Message;
+use super::published::Published;
 use crate::config::BrokerConfig;
 use crate::io::MeshBuilder;
 use crate::log::Landmarks;
@@ -15,11 +16,13 @@ pub struct ShardPlan {
     pub(super) mesh: MeshBuilder<Message>,
     pub(super) broken: Broken,
     pub(super) landmarks: Landmarks,
+    pub(super) published: Published,
 }
 
 impl ShardPlan {
     pub fn new(config: Arc<BrokerConfig>, shard_count: usize) -> ShardPlan {
         ShardPlan {
+            published: Published::new(&config),
             config,
             mesh: MeshBuilder::new(shard_count),
             broken: Broken::default(),
