@@ -38,7 +38,8 @@ struct Found {
     file: PathBuf,
     contents: Vec<u8>,
     batches: Vec<Placed>,
-    /// Where the next segment begins.
+    /// Where the next segment with a batch begins. One without says nothing: it is made when the
+    /// batches before it are appended, which may never come to the disk.
     next_segment: Option<Offset>,
 }
 
@@ -164,17 +165,20 @@ fn find(
         return None;
     }
     let index = random.below(segments.len() as u64) as usize;
-    let file = log.join(format!("{:020}{SEGMENT_SUFFIX}", segments[index]));
-    let contents = sim.file_contents(machine, &file)?;
+    let path = |segment: Offset| log.join(format!("{segment:020}{SEGMENT_SUFFIX}"));
+    let contents = |segment| sim.file_contents(machine, &path(segment));
+    let has_batch = |&segment: &Offset| contents(segment).is_some_and(|c| !place(&c).is_empty());
+    let next_segment = segments[index + 1..].iter().copied().find(has_batch);
+    let (file, contents) = (path(segments[index]), contents(segments[index])?);
     let batches = place(&contents);
     (!batches.is_empty()).then_some(Found {
         topic_id,
         partition,
-        log,
         file,
         contents,
         batches,
-        next_segment: segments.get(index + 1).copied(),
+        next_segment,
+        log,
     })
 }
 

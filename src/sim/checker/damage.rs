@@ -65,6 +65,16 @@ impl Damages {
         [silent, cut].into_iter().flatten().min()
     }
 
+    /// The log may end at `offset` now, or anywhere behind it: what is appended there goes into the
+    /// segment that has the end, and may be found only through what is damaged of it.
+    pub(super) fn may_end_from(&mut self, offset: Offset) {
+        for damage in self.all.iter_mut().chain(&mut self.unjudged) {
+            if damage.unreadable.end >= offset {
+                damage.unreadable.end = Offset::MAX;
+            }
+        }
+    }
+
     /// What was behind damage may be gone, and with it what showed that.
     pub(super) fn power_cut(&mut self) {
         for damage in &mut self.unjudged {

@@ -264,6 +264,7 @@ impl PartitionChecker {
 
     fn doubt_from(&mut self, offset: Offset) {
         self.power_cut_count += 1;
+        self.damages.may_end_from(offset);
         for fact in self.facts.range_mut(offset..).map(|(_, fact)| fact) {
             fact.doubtful_since.get_or_insert(self.power_cut_count);
         }

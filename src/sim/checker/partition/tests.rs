@@ -205,3 +205,18 @@ fn deleted_records_stay_away_and_others_do_not_go() {
     assert_eq!(log.deleted(2, 5), Ok(()));
     assert_eq!(log.start_floor(), 5);
 }
+
+#[test]
+fn what_is_appended_behind_a_cut_may_be_found_only_through_the_damage_of_its_segment() {
+    let mut partition = filled(Survives::PowerCut);
+    let damage = Damage {
+        unreadable: 10..12,
+        silent_from: None,
+    };
+    partition.damaged(damage);
+    assert!(!partition.judge_damage(None));
+    assert_eq!(partition.readable_behind(11), Some(12));
+    assert_eq!(partition.readable_behind(12), None);
+    assert!(partition.judge_damage(Some(11)));
+    assert_eq!(partition.readable_behind(12), Some(Offset::MAX));
+}
