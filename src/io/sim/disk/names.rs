@@ -34,6 +34,11 @@ struct Change {
 }
 
 impl Change {
+    /// What gets a name.
+    fn node(&self) -> Option<Node> {
+        self.set.as_ref().map(|(.., node)| *node)
+    }
+
     fn touches(&self, directories: &BTreeSet<u64>) -> bool {
         self.directories()
             .any(|directory| directories.contains(&directory))
@@ -50,6 +55,10 @@ impl Change {
 pub(super) struct Names {
     directories: BTreeMap<u64, Directory>,
     pending: Vec<Change>,
+    /// How many names each file has: now, durable ones, and in pending changes.
+    uses: BTreeMap<u64, usize>,
+    /// Files that have lost their last name since somebody asked.
+    unnamed: Vec<u64>,
 }
 
 const ROOT: u64 = 0;
@@ -63,6 +72,8 @@ impl Names {
         Names {
             directories: BTreeMap::from([(ROOT, Directory::default())]),
             pending: Vec::new(),
+            uses: BTreeMap::new(),
+            unnamed: Vec::new(),
         }
     }
 
@@ -229,19 +240,41 @@ impl Names {
 
     fn change(&mut self, change: Change) {
         self.apply(&change, |directory| &mut directory.current);
+        self.hold(change.node());
         self.pending.push(change);
+    }
+
+    fn hold(&mut self, node: Option<Node>) {
+        if let Some(Node::File(inode)) = node {
+            *self.uses.entry(inode).or_default() += 1;
+        }
+    }
+
+    fn release(&mut self, node: Option<Node>) {
+        let Some(Node::File(inode)) = node else {
+            return;
+        };
+        let uses = self.uses.get_mut(&inode).expect("it had a name");
+        *uses -= 1;
+        if *uses == 0 {
+            self.uses.remove(&inode);
+            self.unnamed.push(inode);
+        }
     }
 
     fn apply(&mut self, change: &Change, side: impl Fn(&mut Directory) -> &mut Entries) {
         if let Some((directory, name)) = &change.unset
             && let Some(directory) = self.directories.get_mut(directory)
         {
-            side(directory).remove(name);
+            let gone = side(directory).remove(name);
+            self.release(gone);
         }
         if let Some((directory, name, node)) = &change.set
             && let Some(directory) = self.directories.get_mut(directory)
         {
-            side(directory).insert(name.clone(), *node);
+            let replaced = side(directory).insert(name.clone(), *node);
+            self.hold(Some(*node));
+            self.release(replaced);
         }
     }
 
@@ -259,6 +292,7 @@ impl Names {
         }
         for change in applied.iter().rev() {
             self.apply(change, |directory| &mut directory.durable);
+            self.release(change.node());
         }
     }
 
@@ -266,6 +300,7 @@ impl Names {
     pub(super) fn sync_everything(&mut self) {
         for change in std::mem::take(&mut self.pending) {
             self.apply(&change, |directory| &mut directory.durable);
+            self.release(change.node());
         }
     }
 
@@ -284,26 +319,32 @@ impl Names {
         for directory in self.directories.values_mut() {
             directory.current.clone_from(&directory.durable);
         }
+        self.recount();
         lost_count
     }
 
-    /// Every file that has a name now, or would have one after a power cut.
-    pub(super) fn files(&self) -> BTreeSet<u64> {
-        let named = self
-            .directories
-            .values()
-            .flat_map(|directory| directory.current.values().chain(directory.durable.values()));
-        let pending = self
-            .pending
-            .iter()
-            .filter_map(|change| Some(&change.set.as_ref()?.2));
-        named
-            .chain(pending)
-            .filter_map(|node| match node {
-                Node::File(inode) => Some(*inode),
-                Node::Directory(_) => None,
-            })
-            .collect()
+    /// After a power cut all names are durable.
+    fn recount(&mut self) {
+        let mut before = std::mem::take(&mut self.uses);
+        for directory in self.directories.values() {
+            for node in directory.current.values().chain(directory.durable.values()) {
+                if let Node::File(inode) = node {
+                    *self.uses.entry(*inode).or_default() += 1;
+                }
+            }
+        }
+        before.retain(|inode, _| !self.uses.contains_key(inode));
+        self.unnamed.extend(before.into_keys());
+    }
+
+    /// Whether a file has a name now, or would have one after a power cut.
+    pub(super) fn has_name(&self, inode: u64) -> bool {
+        self.uses.contains_key(&inode)
+    }
+
+    /// The files that have lost their last name since the last call.
+    pub(super) fn take_unnamed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.unnamed)
     }
 }
 

@@ -61,6 +61,8 @@ struct Submitted {
 pub(in crate::io::sim) struct DiskState {
     pub(super) names: Names,
     pub(super) inodes: BTreeMap<u64, Inode>,
+    /// Files that had no name when they were last looked at, and were open.
+    unnamed: Vec<u64>,
     descriptors: BTreeMap<u64, Descriptor>,
     submitted: BTreeMap<u64, Submitted>,
     next_id: u64,
@@ -84,6 +86,7 @@ impl DiskState {
         DiskState {
             names: Names::new(),
             inodes: BTreeMap::new(),
+            unnamed: Vec::new(),
             descriptors: BTreeMap::new(),
             submitted: BTreeMap::new(),
             next_id: 1,
@@ -540,14 +543,17 @@ impl DiskState {
 
     /// Forgets files without a name, a reader or a way back.
     fn collect_unnamed(&mut self) {
-        let named = self.names.files();
-        let used = &mut self.used_unit_count;
-        self.inodes.retain(|id, inode| {
-            let is_kept = inode.open_count > 0 || named.contains(id);
-            if !is_kept {
-                *used -= inode.unit_count();
+        self.unnamed.extend(self.names.take_unnamed());
+        self.unnamed.retain(|id| {
+            let Some(inode) = self.inodes.get(id).filter(|_| !self.names.has_name(*id)) else {
+                return false;
+            };
+            if inode.open_count == 0 {
+                self.used_unit_count -= inode.unit_count();
+                self.inodes.remove(id);
+                return false;
             }
-            is_kept
+            true
         });
     }
 
