@@ -469,10 +469,11 @@ impl Log {
         super::retention::raise_log_start(&self.inner, offset).await
     }
 
-    /// Takes the segments wholly below the durable log start out of use; how many. Their files are
-    /// renamed to `.deleted` and go after `file.delete.delay.ms`. Reads under way end well.
-    pub async fn drop_old_segments(&self) -> Result<usize, LogError> {
-        super::retention::drop_old_segments(&self.inner).await
+    /// Takes the segments wholly below the durable log start and `below` out of use; how many.
+    /// Their files are renamed to `.deleted` and go after `file.delete.delay.ms`. Reads under way
+    /// end well.
+    pub async fn drop_old_segments(&self, below: Offset) -> Result<usize, LogError> {
+        super::retention::drop_old_segments(&self.inner, below).await
     }
 
     /// Takes back the batch that contains `offset` and all behind it; gives the log's new end,

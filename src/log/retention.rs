@@ -142,10 +142,13 @@ pub(super) async fn raise_log_start(log: &Rc<LogInner>, offset: Offset) -> Resul
 }
 
 /// See [`Log::drop_old_segments`](super::Log::drop_old_segments).
-pub(super) async fn drop_old_segments(log: &Rc<LogInner>) -> Result<usize, LogError> {
+pub(super) async fn drop_old_segments(
+    log: &Rc<LogInner>,
+    below: Offset,
+) -> Result<usize, LogError> {
     let _names = log.names.acquire(1).await;
     log.check_open()?;
-    let dropped = take_out(log);
+    let dropped = take_out(log, below);
     let delay = log.config.borrow().file_delete_delay;
     for segment in &dropped {
         let files = rename_files(log.directory.disk(), &log.path, segment).await;
@@ -168,13 +171,14 @@ pub(super) async fn drop_old_segments(log: &Rc<LogInner>) -> Result<usize, LogEr
     Ok(dropped.len())
 }
 
-/// Takes the segments that lie below the durable start of the log out of use.
-fn take_out(log: &LogInner) -> Vec<Rc<Segment>> {
+/// Takes the segments that lie below the durable start of the log and `below` out of use.
+fn take_out(log: &LogInner, below: Offset) -> Vec<Rc<Segment>> {
     let mut core = log.core.borrow_mut();
     let mut dropped = Vec::new();
     while core.segments.len() > 1
         && let Some(first) = core.segments.first_entry()
         && first.get().is_sealed.get()
+        && first.get().end_offset.get() <= below
         && (log.checkpoint.is_done_with(first.get()) || drops_ahead(log, first.get()))
     {
         dropped.push(first.remove());

@@ -70,8 +70,6 @@ pub(super) struct Core {
     pub(super) next_fetch: Cell<u64>,
     /// Of the connections of this shard.
     pub(super) fetch_sessions: RefCell<SessionCache>,
-    /// A client has deleted records since the last round of retention.
-    pub(super) has_moved_starts: Cell<bool>,
     pub(super) next_ticket: Cell<u64>,
     pub(super) producer_ids: RefCell<std::ops::Range<ProducerId>>,
     pub(super) decompressor: RefCell<Decompressor>,
@@ -141,7 +139,6 @@ impl Shard {
                     reactor.shard().index(),
                     reactor.shard_count(),
                 )),
-                has_moved_starts: Cell::new(false),
                 next_ticket: Cell::new(0),
                 producer_ids: RefCell::new(0..0),
                 decompressor: RefCell::new(Decompressor::new()),

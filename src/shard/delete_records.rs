@@ -68,10 +68,6 @@ async fn delete(core: &Core, item: &DeleteRecordsItem) -> Result<Offset, ErrorCo
     if core.breaks(BrokenPromise::EndsByItself) {
         core.fail(ShardError::Metadata("for no reason".to_owned()));
     }
-    // Before the start moves: a round of retention that sees it moved sees this, too.
-    if before > log.state().log_start_offset {
-        core.has_moved_starts.set(true);
-    }
     log.raise_log_start(before).await.map_err(|error| {
         tracing::warn!(partition = %log.partition(), %error, "records could not be deleted");
         error.error_code()

@@ -36,6 +36,9 @@ pub(super) struct Replica {
     timer: Cell<Option<Monotonic>>,
     /// Whether it stands in the shard's list of logs that have come further.
     pub(super) is_noted: Cell<bool>,
+    /// Where the log started when a round of retention last looked: no segment at or behind it goes
+    /// before the directory's file has a start that is not below.
+    pub(super) noted_start: Cell<Offset>,
 }
 
 impl Replica {
@@ -60,6 +63,7 @@ impl Replica {
             unwritten: RefCell::new(VecDeque::new()),
             timer: Cell::new(None),
             is_noted: Cell::new(false),
+            noted_start: Cell::new(0),
         });
         replica.step(
             core,

@@ -41,28 +41,28 @@ async fn round(core: &Rc<Core>) -> bool {
     true
 }
 
-/// Moves the starts of this shard's logs, one after the other; how many have moved, those that a
-/// client moved since the last round among them.
+/// Moves the starts of this shard's logs, one after the other; how many have moved since the last
+/// round, those that a client has moved among them.
 pub(super) async fn apply(core: &Core) -> usize {
-    let mut moved_count = usize::from(core.has_moved_starts.take());
+    let mut moved_count = 0;
     for replica in replicas(core) {
         let high_watermark = replica.leader().high_watermark();
         let now = core.reactor.wall_clock();
-        match replica.log().apply_retention(high_watermark, now).await {
-            Ok(moved) => moved_count += usize::from(moved),
-            Err(error) => report(&replica, &error),
+        let applied = replica.log().apply_retention(high_watermark, now).await;
+        if let Err(error) = applied {
+            report(&replica, &error);
         }
+        let start = replica.log().state().log_start_offset;
+        moved_count += usize::from(replica.noted_start.replace(start) < start);
     }
     moved_count
 }
 
 pub(super) async fn drop_old_segments(core: &Core) {
-    if core.has_moved_starts.get() {
-        // By a client, since the round began: the directory's file does not say so yet.
-        return;
-    }
     for replica in replicas(core) {
-        if let Err(error) = replica.log().drop_old_segments().await {
+        // The start may have moved since: the directory's file does not say so yet.
+        let noted_start = replica.noted_start.get();
+        if let Err(error) = replica.log().drop_old_segments(noted_start).await {
             report(&replica, &error);
         }
     }

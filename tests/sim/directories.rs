@@ -129,7 +129,7 @@ fn a_failed_directory_takes_its_partitions_of_every_shard_and_no_others() {
 }
 
 /// Asks for the deletion of what lies before an offset, and waits for the answer.
-async fn delete_before(reactor: &Reactor, partition: i32, offset: i64) {
+pub(crate) async fn delete_before(reactor: &Reactor, partition: i32, offset: i64) {
     let partition = DeleteRecordsPartition::default()
         .with_partition_index(partition)
         .with_offset(offset);

@@ -18,6 +18,7 @@ mod exposition;
 mod fetch_sessions;
 mod frames;
 mod log_model;
+mod log_starts;
 mod metadata_changes;
 mod one_log;
 mod producer_expiry;

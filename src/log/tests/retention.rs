@@ -20,7 +20,7 @@ fn too_much_goes_but_never_below_the_limit() {
         append(&reactor, &log, 15).await;
         let size = log.size_in_bytes() / 15;
         assert!(log.apply_retention(15, 0).await.unwrap());
-        log.drop_old_segments().await.unwrap();
+        log.drop_old_segments(Offset::MAX).await.unwrap();
         // Four segments are above the limit, three below: the fourth stays.
         assert_eq!(start_of(&log), 3);
         assert_eq!(log.size_in_bytes(), 12 * size);
@@ -62,7 +62,7 @@ fn a_log_that_is_too_old_as_a_whole_is_rolled_and_goes_on() {
         append(&reactor, &log, 5).await;
         let later = reactor.wall_clock() + HOUR_MS + 1;
         assert!(log.apply_retention(5, later).await.unwrap());
-        assert_eq!(log.drop_old_segments().await.unwrap(), 2);
+        assert_eq!(log.drop_old_segments(Offset::MAX).await.unwrap(), 2);
         assert_eq!((start_of(&log), log.size_in_bytes()), (5, 0));
         // Empty: nothing is left to roll.
         assert!(!log.apply_retention(5, later).await.unwrap());
@@ -120,7 +120,7 @@ fn files_go_after_the_delay_and_the_start_is_there_after_a_power_cut() {
         append(&reactor, &log, 9).await;
         assert!(log.raise_log_start(7).await.unwrap());
         assert!(!log.raise_log_start(6).await.unwrap(), "never back");
-        assert_eq!(log.drop_old_segments().await.unwrap(), 2);
+        assert_eq!(log.drop_old_segments(Offset::MAX).await.unwrap(), 2);
         assert_eq!(files(&reactor, ".log").await.len(), 1);
         let deleted = [
             "00000000000000000000.index.deleted",
@@ -222,7 +222,7 @@ fn who_reads_a_segment_while_it_is_dropped_ends_well() {
             ..small_segments()
         });
         assert!(log.apply_retention(3, later).await.unwrap());
-        log.drop_old_segments().await.unwrap();
+        log.drop_old_segments(Offset::MAX).await.unwrap();
         reactor.sleep(Duration::from_secs(5)).await;
         assert_eq!(files(&reactor, ".log.deleted").await.len(), 1);
         drop(lease);
@@ -243,7 +243,7 @@ fn a_new_log_keeps_its_files_when_an_old_one_of_its_name_is_removed() {
             let log = try_open(&directory, config.clone()).await.unwrap();
             append(&reactor, &log, 5).await;
             log.raise_log_start(3).await.unwrap();
-            log.drop_old_segments().await.unwrap();
+            log.drop_old_segments(Offset::MAX).await.unwrap();
             reactor.sleep(Duration::from_secs(10)).await;
             assert_eq!(files(&reactor, ".log.deleted").await.len(), 1);
             log.delete().await.unwrap();
@@ -251,7 +251,7 @@ fn a_new_log_keeps_its_files_when_an_old_one_of_its_name_is_removed() {
         let log = try_open(&directory, config).await.unwrap();
         append(&reactor, &log, 5).await;
         log.raise_log_start(3).await.unwrap();
-        log.drop_old_segments().await.unwrap();
+        log.drop_old_segments(Offset::MAX).await.unwrap();
         // The first two are due, the third is not.
         reactor.sleep(Duration::from_secs(25)).await;
         assert_eq!(files(&reactor, ".log.deleted").await.len(), 1);

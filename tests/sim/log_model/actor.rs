@@ -209,7 +209,7 @@ impl Actor {
                 model.check_retention(&shared.config, before..start, end, now);
                 model.start_is_durable(start);
             }
-            log.drop_old_segments().await.map(|_| ())
+            log.drop_old_segments(Offset::MAX).await.map(|_| ())
         });
         self.retention.replace(Some(task));
         Ok(())
