@@ -21,7 +21,7 @@ use super::watchers::Watchers;
 use crate::batch::Decompressor;
 use crate::config::{BrokerConfig, DynamicBrokerConfig, TopicConfig};
 use crate::fetch_session::SessionCache;
-use crate::io::{Notify, OneshotSender, Reactor};
+use crate::io::{Notify, OneshotSender, Reactor, Semaphore};
 use crate::log::{DamageReport, Landmarks, LogError, TailBudget};
 use crate::metadata::MetadataImage;
 use crate::metrics::ShardMetrics;
@@ -70,6 +70,8 @@ pub(super) struct Core {
     pub(super) next_fetch: Cell<u64>,
     /// Of the connections of this shard.
     pub(super) fetch_sessions: RefCell<SessionCache>,
+    /// Bytes that may be read from disk for clients at the same time.
+    pub(super) cold_reads: Semaphore,
     pub(super) next_ticket: Cell<u64>,
     pub(super) producer_ids: RefCell<std::ops::Range<ProducerId>>,
     pub(super) decompressor: RefCell<Decompressor>,
@@ -139,6 +141,7 @@ impl Shard {
                     reactor.shard().index(),
                     reactor.shard_count(),
                 )),
+                cold_reads: Semaphore::new(super::fetch::COLD_READS_SIZE_MAX),
                 next_ticket: Cell::new(0),
                 producer_ids: RefCell::new(0..0),
                 decompressor: RefCell::new(Decompressor::new()),

@@ -14,11 +14,15 @@ use super::ranges::{COPIED_SIZE_MAX, copied};
 use super::watchers::Watcher;
 use crate::io::{Notify, Task, oneshot};
 use crate::log::{
-    COLD_READ_SIZE, COLD_READ_SIZE_MIN, LogError, ReadBatches, ReadOutcome, ReadRequest,
+    COLD_READ_SIZE, COLD_READ_SIZE_MIN, Log, LogError, ReadBatches, ReadOutcome, ReadRequest,
     ReadSource, Rest,
 };
 use crate::metrics::Counter;
 use crate::types::{ErrorCode, Offset, ShardId, TopicIdPartition};
+
+/// Bytes that a shard reads from disk for clients at the same time, until what is kept of them is
+/// counted as memory of answers. The device is given 4 MiB at a time (`ReactorOptions`).
+pub(super) const COLD_READS_SIZE_MAX: usize = 8 << 20;
 
 /// A fetch of this shard that waits for more. Dropping it takes its watches away.
 pub struct FetchWait {
@@ -263,15 +267,16 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Left) -> Started {
                 if reader.breaks(BrokenPromise::NeverReadsCold) {
                     std::future::pending::<()>().await;
                 }
-                let batches = log.read_cold(request).await.map_err(|error| {
+                let held = |batches| held_or_promised(batches, request.offset, &held);
+                let read = read_in_turn(&reader, &log, request, held).await;
+                read.map_err(|error| {
                     // Damage was told when it was found, once.
                     if !matches!(error, LogError::Corrupt { .. }) {
                         tracing::warn!(partition = %log.partition(), %error, "a read failed");
                     }
                     reader.report_unreadable(&error);
                     error.error_code()
-                })?;
-                Ok(held_or_promised(batches, request.offset, &held))
+                })
             });
             Started::Cold(outcome, item.partition, reading)
         }
@@ -280,6 +285,19 @@ fn read_one(core: &Rc<Core>, item: &FetchItem, left: &mut Left) -> Started {
             ..outcome
         }),
     }
+}
+
+/// Reads from disk in its turn, and lets `keep` take of it what is counted elsewhere: the rest is
+/// gone before the next one reads. The disk may be faster than who looks at what it brings.
+pub(super) async fn read_in_turn<T>(
+    core: &Core,
+    log: &Log,
+    request: ReadRequest,
+    keep: impl FnOnce(ReadBatches) -> T,
+) -> Result<T, LogError> {
+    let size = request.size_max.clamp(COLD_READ_SIZE_MIN, COLD_READ_SIZE);
+    let _turn = core.cold_reads.acquire(size).await;
+    log.read_cold(request).await.map(keep)
 }
 
 /// Lets go of what was read when it is more than the answer may hold. It is known to be sound, and

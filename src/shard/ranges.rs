@@ -13,7 +13,7 @@ use std::rc::Rc;
 use bytes::{Bytes, BytesMut};
 
 use super::core::{Core, ReplyTo, Shard};
-use super::fetch::count_bytes;
+use super::fetch::{count_bytes, read_in_turn};
 use super::message::{RangeItem, RangeRead, RecordsRange, Reply, Request};
 use crate::log::{Log, ReadBatches, ReadOutcome, ReadRequest, ReadSource};
 use crate::types::{ErrorCode, ShardId};
@@ -92,18 +92,31 @@ async fn read(
         end_bound: range.end_offset,
     };
     let failed = |error: crate::log::LogError| error.error_code();
-    let batches = match log.read(request).map_err(failed)? {
-        ReadOutcome::Batches(batches) => batches,
-        ReadOutcome::Cold => log.read_cold(request).await.map_err(failed)?,
-    };
+    let take = |batches| taken(&core, batches, &range, size_max);
+    match log.read(request).map_err(failed)? {
+        ReadOutcome::Batches(batches) => take(batches),
+        ReadOutcome::Cold => {
+            let read = read_in_turn(&core, &log, request, take).await;
+            read.map_err(failed)?
+        }
+    }
+}
+
+/// What is given of batches that were read from the beginning of a range on.
+fn taken(
+    core: &Core,
+    batches: ReadBatches,
+    range: &RecordsRange,
+    size_max: usize,
+) -> Result<RangeRead, ErrorCode> {
     // Batches do not change: what was measured is there, or it is gone.
     let size = batches.size.saturating_sub(range.skipped_size);
     if size == 0 || size > range.size {
         return Err(ErrorCode::OffsetOutOfRange);
     }
     let source = batches.source;
-    let read = cut(batches, &range, size_max);
-    count_bytes(&core, source, &read.pieces);
+    let read = cut(batches, range, size_max);
+    count_bytes(core, source, &read.pieces);
     Ok(read)
 }
 
