@@ -52,6 +52,7 @@ mod stream;
 mod tasks;
 #[cfg(test)]
 mod tests;
+mod workers;
 
 pub use directory::UringFileLock;
 pub use file::UringFile;

@@ -13,6 +13,7 @@ use super::errors::os_error;
 use super::handle::Handle;
 use super::memory::bound_kept_memory;
 use super::preflight::allowed_cpus;
+use super::workers::raise_worker_limit;
 use crate::io::reactor::Side;
 use crate::io::{Reactor, ReactorOptions};
 use crate::types::ShardId;
@@ -162,6 +163,7 @@ where
 {
     let ended = catch_unwind(AssertUnwindSafe(|| {
         executor.run(async move {
+            raise_worker_limit();
             let handle = new_handle();
             let beating = handle.clone();
             handle.spawn(Box::pin(async move {
