@@ -33,12 +33,16 @@ const FIRST_READ_SIZE: usize = 2 << 10;
 const READ_SIZE: usize = 64 << 10;
 /// Pieces in one vectored write (IOV_MAX).
 const PIECES_PER_SEND_MAX: usize = 1024;
+/// Bytes that are read before completions and other tasks are let in, and at most at once: the
+/// kernel copies as much as the socket holds, which are up to 30 MB and 20 ms.
+const BYTES_READ_PER_TURN_MAX: usize = 1 << 20;
 /// Bytes after which a writer lets other tasks in, although the peer takes more.
 const BYTES_PER_TURN_MAX: usize = 4 << 20;
 
 /// A connection of this shard.
 pub struct UringStream {
     connection: Rc<Connection>,
+    handle: Handle,
     peer: SocketAddr,
 }
 
@@ -49,6 +53,9 @@ struct Connection {
 /// The reading half.
 pub struct UringReader {
     connection: Rc<Connection>,
+    handle: Handle,
+    /// Bytes read since others were let in.
+    read_in_turn: usize,
     /// The last read took all there was: wait before the next.
     is_drained: bool,
     /// Found after bytes that had to be delivered first.
@@ -74,7 +81,7 @@ impl Handle {
         socket.stream.set_nodelay(true)?;
         // SAFETY: the descriptor is open and given away.
         let stream = unsafe { TcpStream::from_raw_fd(socket.stream.into_raw_fd()) };
-        Ok(UringStream::new(stream, socket.peer))
+        Ok(UringStream::new(self, stream, socket.peer))
     }
 
     pub(in crate::io) async fn connect(
@@ -89,13 +96,14 @@ impl Handle {
             .await
             .map_err(os_error)?;
         stream.set_nodelay(true).map_err(os_error)?;
-        Ok(UringStream::new(stream, address))
+        Ok(UringStream::new(self, stream, address))
     }
 }
 
 impl UringStream {
-    fn new(stream: TcpStream, peer: SocketAddr) -> UringStream {
+    fn new(handle: &Handle, stream: TcpStream, peer: SocketAddr) -> UringStream {
         UringStream {
+            handle: handle.clone(),
             connection: Rc::new(Connection {
                 stream: RefCell::new(stream),
             }),
@@ -110,6 +118,8 @@ impl UringStream {
     pub(in crate::io) fn split(self) -> Result<(UringReader, UringWriter, UringCloser)> {
         let reader = UringReader {
             connection: Rc::clone(&self.connection),
+            handle: self.handle,
+            read_in_turn: 0,
             is_drained: true,
             failed: None,
         };
@@ -197,7 +207,14 @@ impl UringReader {
         into: &mut BytesMut,
         size_max: usize,
     ) -> Result<usize> {
-        poll_fn(|cx| self.poll_read(cx, into, size_max)).await
+        if self.read_in_turn >= BYTES_READ_PER_TURN_MAX {
+            self.read_in_turn = 0;
+            self.handle.yield_now().await;
+        }
+        let size_max = size_max.min(BYTES_READ_PER_TURN_MAX);
+        let size = poll_fn(|cx| self.poll_read(cx, into, size_max)).await?;
+        self.read_in_turn += size;
+        Ok(size)
     }
 
     fn poll_read(

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use bytes::BytesMut;
+
 use super::{ShardError, StartError, start};
 use crate::io::{FileSystem, IoClass, OpenOptions, Reactor, ReactorOptions, WRITE_UNIT};
 use crate::types::ShardId;
@@ -142,4 +144,37 @@ fn a_disk_in_memory_works_and_is_known() {
     if file_system == FileSystem::Tmpfs {
         assert_eq!(read, [55][..]);
     }
+}
+
+/// A peer that has sent much before it is read.
+#[test]
+fn what_is_read_at_once_is_bounded_whatever_has_come() {
+    const READ_SIZE_MAX: usize = 1 << 20;
+    let listener = Arc::new(std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let address = listener.local_addr().unwrap();
+    let sizes = run_one(move |reactor| {
+        let listener = Arc::clone(&listener);
+        async move {
+            let stream = reactor.connect(address, Duration::from_secs(5)).await;
+            let (mut reader, _writer, _closer) = stream.unwrap().split().unwrap();
+            let (mut peer, _) = listener.accept().unwrap();
+            peer.set_nonblocking(true).unwrap();
+            // As much as the sockets take while nobody reads.
+            let mut sent = 0;
+            while let Ok(size) = std::io::Write::write(&mut peer, &[7; READ_SIZE_MAX]) {
+                sent += size;
+            }
+            let mut into = BytesMut::with_capacity(sent);
+            let mut sizes = Vec::new();
+            while into.len() < sent {
+                let left = sent - into.len();
+                sizes.push(reader.read(&mut into, left).await.unwrap());
+            }
+            assert!(into.iter().all(|&byte| byte == 7));
+            sizes
+        }
+    });
+    let all: usize = sizes.iter().sum();
+    assert!(all > 2 * READ_SIZE_MAX, "the sockets took only {all} bytes");
+    assert!(sizes.iter().all(|&size| size <= READ_SIZE_MAX), "{sizes:?}");
 }
