@@ -130,9 +130,10 @@ async fn seal(
     segment: Rc<Segment>,
     durable_target: u64,
 ) -> Result<(), LogError> {
-    let _sealing = log.sealing.acquire(1).await;
+    // In its turn only when it is written: the writes may wait for the segments before it.
     log.wait_until(|core| core.written_bytes >= durable_target)
         .await?;
+    let _sealing = log.sealing.acquire(1).await;
     log.directory.request_flush(&log);
     log.wait_until(|core| core.durable_bytes >= durable_target)
         .await?;
@@ -142,6 +143,7 @@ async fn seal(
     segment.file.replace(None);
     segment.changed.notify_all();
     log.directory.keep_index(&segment);
+    log.directory.mark_dirty(&log);
     Ok(())
 }
 

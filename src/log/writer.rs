@@ -27,6 +27,11 @@ const WRITES_IN_FLIGHT_MAX: usize = 4;
 /// share the next write.
 const PIPELINED_WRITE_SIZE_MIN: u64 = 128 << 10;
 
+/// Segments of a log that are written and not sealed, before nothing more is written. To seal one
+/// takes several flushes, which a fast producer of small segments outruns: they would stay open,
+/// and no checkpoint would pass them, so that nothing could be deleted either.
+pub(super) const UNSEALED_SEGMENTS_MAX: usize = 4;
+
 /// A write that the device has not, or not in order, completed.
 pub(super) struct WriteInFlight {
     segment: Rc<Segment>,
@@ -76,7 +81,7 @@ fn plan_write(
     let first = core.tail.get(core.submit_number)?;
     let segment = &first.segment;
     let file = segment.open_file()?;
-    if core.in_flight.len() >= WRITES_IN_FLIGHT_MAX {
+    if core.in_flight.len() >= WRITES_IN_FLIGHT_MAX || is_sealing_behind(core, segment) {
         return None;
     }
     let start = first.position + core.submit_inside as u64;
@@ -119,6 +124,13 @@ fn plan_write(
         start,
         end,
     })
+}
+
+/// Whether too many segments before this one are not sealed. Each that is sealed calls again.
+fn is_sealing_behind(core: &Core, segment: &Segment) -> bool {
+    let before = core.segments.range(..segment.base_offset).rev();
+    let unsealed = before.take_while(|(_, segment)| !segment.is_sealed.get());
+    unsealed.take(UNSEALED_SEGMENTS_MAX).count() == UNSEALED_SEGMENTS_MAX
 }
 
 /// In class P recovery believes that nothing was ever written further than `unflushed_max` behind

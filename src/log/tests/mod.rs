@@ -6,6 +6,7 @@ mod failure;
 mod reading;
 mod recycling;
 mod retention;
+mod sealing;
 mod strays;
 mod truncation;
 
