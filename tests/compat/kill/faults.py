@@ -61,7 +61,9 @@ def wait_until_refused(run):
     for partition in range(run.wanted.partitions):
         while (answer := probe(run, partition)) != KafkaError.KAFKA_STORAGE_ERROR:
             if answer not in (None, KafkaError._MSG_TIMED_OUT):
-                raise Failed(f"partition {partition} says {answer} of a full disk")
+                run.target.check_alive()
+                said = run.target.tail()
+                raise Failed(f"partition {partition} says {answer} of a full disk; the broker: {said}")
             if time.monotonic() > deadline:
                 raise Failed(f"partition {partition} of a full disk says {answer}")
 
