@@ -1,5 +1,6 @@
 //! The handle of a shard's reactor.
 
+use std::any::Any;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -97,6 +98,12 @@ impl Reactor {
         let wrapped = async move { slot.complete(future.await) };
         on_side!(self, handle => handle.spawn(Box::pin(wrapped)));
         task
+    }
+
+    /// Keeps a value until this shard has ended with all that it has begun; in a simulation, until
+    /// its process has.
+    pub fn keep_until_end(&self, value: impl Any) {
+        on_side!(self, handle => handle.keep_until_end(Box::new(value)));
     }
 
     /// Waits until the signal is set, at most [`STOP_POLL_INTERVAL`] longer.

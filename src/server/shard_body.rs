@@ -150,7 +150,7 @@ async fn start(reactor: &Reactor, plan: &BrokerPlan, shard: &Shard) -> Result<St
     let addresses: Vec<SocketAddr> = bound.iter().map(Listener::local_address).collect();
     let endpoints = listeners::endpoints(reactor, &plan.config, &addresses);
     let advertised = endpoints.iter().flatten().cloned().collect();
-    let opened = shard.open_all(advertised).await?;
+    let opened = shard.open_all(advertised, &plan.shards).await?;
     let start = ServerStart {
         cluster_id: Arc::clone(&opened.cluster_id),
         endpoints: Arc::clone(&endpoints),

@@ -11,7 +11,7 @@ use super::directories::Directories;
 use super::error::ShardError;
 use super::fetch::Woken;
 use super::gauges::Probe;
-use super::lifecycle::{Prepared, ServerStart};
+use super::lifecycle::ServerStart;
 use super::message::{self, Incoming, Message, Reply, Request, ServerEvent};
 use super::peers::{Peers, ReturnAddress};
 use super::plan::ShardPlan;
@@ -79,8 +79,8 @@ pub(super) struct Core {
     pub(super) probe: RefCell<Option<Probe>>,
     pub(super) server_start: RefCell<Option<ServerStart>>,
     pub(super) controller: RefCell<Option<ControllerQueue>>,
-    /// On shard 0: the directories' locks, until a clean stop.
-    pub(super) prepared: Prepared,
+    /// On shard 0: the directories are open, until a clean stop.
+    pub(super) is_open: Cell<bool>,
     pub(super) failure: RefCell<Option<ShardError>>,
     pub(super) has_ended: Cell<bool>,
     /// Something of the lifecycle changed: server started, failed, ended.
@@ -113,6 +113,7 @@ pub(super) enum ReplyTo {
 impl Shard {
     /// Joins the mesh with the other shards and begins to serve their requests.
     pub async fn join(reactor: &Reactor, plan: ShardPlan) -> Shard {
+        reactor.keep_until_end(plan.locks);
         let mesh = plan.mesh.join(reactor).await;
         let metrics = ShardMetrics::new();
         let shard = Shard {
@@ -149,7 +150,7 @@ impl Shard {
                 probe: RefCell::new(None),
                 server_start: RefCell::new(None),
                 controller: RefCell::new(None),
-                prepared: RefCell::new(None),
+                is_open: Cell::new(false),
                 failure: RefCell::new(None),
                 has_ended: Cell::new(false),
                 lifecycle: Notify::new(),

@@ -11,8 +11,9 @@ use super::directories::{DirectoryPlan, LogDirState, storage};
 use super::error::ShardError;
 use super::message::{EntriesByDirectory, Message, Reply, Request, ServerEvent};
 use super::metadata_log::MetadataLog;
+use super::plan::ShardPlan;
 use super::retention;
-use super::startup::{self, PreparedDirectory, Purpose};
+use super::startup::{self, DirectoryLocks, Purpose};
 use super::verification;
 use crate::config::BrokerConfig;
 use crate::controller::{
@@ -54,7 +55,8 @@ pub struct ServerStart {
 impl Shard {
     /// Formats the configured log directories that are empty, without starting anything.
     pub async fn format(reactor: &Reactor, config: &BrokerConfig) -> Result<Formatted, ShardError> {
-        let claimed = startup::claim(reactor, config, Purpose::Format).await?;
+        let locks = DirectoryLocks::default();
+        let claimed = startup::claim(reactor, config, Purpose::Format, &locks).await?;
         let mut directories = Vec::new();
         for (directory, was_there) in claimed.directories.iter().zip(claimed.were_formatted) {
             if let Some(reason) = &directory.refused {
@@ -70,18 +72,26 @@ impl Shard {
 
     /// On shard 0: prepares the log directories, replays the metadata, lets every shard open and
     /// recover its partitions, and starts the controller. `endpoints` are those that clients are
-    /// told.
-    pub async fn open_all(&self, endpoints: Vec<Endpoint>) -> Result<Opened, ShardError> {
-        let opened = self.try_open_all(endpoints).await;
+    /// told, `plan` the one that this shard has joined with.
+    pub async fn open_all(
+        &self,
+        endpoints: Vec<Endpoint>,
+        plan: &ShardPlan,
+    ) -> Result<Opened, ShardError> {
+        let opened = self.try_open_all(endpoints, &plan.locks).await;
         if opened.is_err() {
             self.core.failures_noted().await;
         }
         opened
     }
 
-    async fn try_open_all(&self, endpoints: Vec<Endpoint>) -> Result<Opened, ShardError> {
+    async fn try_open_all(
+        &self,
+        endpoints: Vec<Endpoint>,
+        locks: &DirectoryLocks,
+    ) -> Result<Opened, ShardError> {
         let core = &self.core;
-        let prepared = startup::prepare(&core.reactor, &core.config).await?;
+        let prepared = startup::prepare(&core.reactor, &core.config, locks).await?;
         let cluster_id = Arc::from(prepared.cluster_id.as_str());
         let mut disk = Vec::new();
         let directories = prepared.directories.iter();
@@ -111,7 +121,7 @@ impl Shard {
             .spawn(write_checkpoints(Rc::clone(core)))
             .detach();
         core.reactor.spawn(retention::run(Rc::clone(core))).detach();
-        *core.prepared.borrow_mut() = Some(prepared.directories);
+        core.is_open.set(true);
         Ok(Opened {
             cluster_id,
             partition_count,
@@ -189,7 +199,7 @@ impl Shard {
         if let Some(error) = failure {
             return Err(error);
         }
-        if core.prepared.borrow_mut().take().is_none() {
+        if !core.is_open.take() {
             return Ok(());
         }
         for (index, directory) in core.opened_directories() {
@@ -238,7 +248,7 @@ impl Core {
                 merge(&mut entries, of_shard);
             }
         }
-        if self.prepared.borrow().is_none() {
+        if !self.is_open.get() {
             return false;
         }
         for (index, directory) in self.opened_directories() {
@@ -463,6 +473,3 @@ async fn stop_logs(core: &Core) -> Result<EntriesByDirectory, ShardError> {
     }
     failure.map_or(Ok(entries), Err)
 }
-
-/// Keeps the directories' locks for as long as the broker runs.
-pub(super) type Prepared = std::cell::RefCell<Option<Vec<PreparedDirectory>>>;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::Broken;
 use super::message::Message;
 use super::published::Published;
+use super::startup::DirectoryLocks;
 use crate::config::BrokerConfig;
 use crate::io::MeshBuilder;
 use crate::log::Landmarks;
@@ -17,6 +18,7 @@ pub struct ShardPlan {
     pub(super) broken: Broken,
     pub(super) landmarks: Landmarks,
     pub(super) published: Published,
+    pub(super) locks: DirectoryLocks,
 }
 
 impl ShardPlan {
@@ -27,6 +29,7 @@ impl ShardPlan {
             mesh: MeshBuilder::new(shard_count),
             broken: Broken::default(),
             landmarks: Landmarks::default(),
+            locks: DirectoryLocks::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::directories::METADATA_DIRECTORY;
@@ -33,7 +34,19 @@ const FREE_SPACE_MIN: u64 = 16 << 20;
 /// The name of the metadata log's directory.
 const METADATA_LOG: &str = "__cluster_metadata-0";
 
-/// A log directory that is this process's until it is dropped.
+/// The locks of the log directories. All shards hold them until they have ended with all that they
+/// have begun: a rename that the disk holds back must not happen to the next broker's files.
+#[derive(Clone, Default)]
+pub(super) struct DirectoryLocks(Arc<Mutex<Vec<FileLock>>>);
+
+impl DirectoryLocks {
+    fn hold(&self, lock: FileLock) {
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        locks.push(lock);
+    }
+}
+
+/// A log directory that is this process's.
 pub(super) struct PreparedDirectory {
     pub(super) path: PathBuf,
     /// `None` while it is unformatted, and when it cannot be read.
@@ -42,7 +55,6 @@ pub(super) struct PreparedDirectory {
     /// Why it cannot be used; never the metadata's.
     pub(super) refused: Option<String>,
     pub(super) was_stopped_cleanly: bool,
-    _lock: Option<FileLock>,
 }
 
 /// All of `log.dirs`, in their order.
@@ -83,8 +95,9 @@ pub(super) enum Purpose {
 pub(super) async fn prepare(
     reactor: &Reactor,
     config: &BrokerConfig,
+    locks: &DirectoryLocks,
 ) -> Result<Prepared, ShardError> {
-    let mut prepared = claim(reactor, config, Purpose::Start).await?;
+    let mut prepared = claim(reactor, config, Purpose::Start, locks).await?;
     let disk = reactor.disk();
     for (index, directory) in prepared.directories.iter_mut().enumerate() {
         if directory.refused.is_some() {
@@ -106,6 +119,7 @@ pub(super) async fn claim(
     reactor: &Reactor,
     config: &BrokerConfig,
     purpose: Purpose,
+    locks: &DirectoryLocks,
 ) -> Result<Prepared, ShardError> {
     let disk = reactor.disk();
     let mut directories = Vec::new();
@@ -120,7 +134,6 @@ pub(super) async fn claim(
             facts,
             refused,
             was_stopped_cleanly: false,
-            _lock: None,
         });
     }
     check_names(&directories)?;
@@ -128,8 +141,8 @@ pub(super) async fn claim(
     for (index, directory) in directories.iter_mut().enumerate() {
         let mut identity = None;
         if directory.refused.is_none() {
-            match take(reactor, config, purpose, &directory.path).await {
-                Ok((lock, found)) => (directory._lock, identity) = (Some(lock), found),
+            match take(reactor, config, purpose, &directory.path, locks).await {
+                Ok(found) => identity = found,
                 Err(trouble) => directory.refused = Some(trouble.survived(index)?),
             }
         }
@@ -212,7 +225,8 @@ async fn take(
     config: &BrokerConfig,
     purpose: Purpose,
     path: &Path,
-) -> Result<(FileLock, Option<MetaProperties>), Trouble> {
+    locks: &DirectoryLocks,
+) -> Result<Option<MetaProperties>, Trouble> {
     let disk = &reactor.disk();
     let fail = |what: String| ShardError::directory(path, what);
     let lock = lock(reactor, disk, &path.join(LOCK_FILE)).await;
@@ -223,6 +237,7 @@ async fn take(
         )),
         _ => Trouble::Disk(fail(format!("cannot be locked: {error}"))),
     })?;
+    locks.hold(lock);
     let origin = directory_format::origin(disk, path).await;
     let origin =
         origin.map_err(|error| Trouble::Disk(fail(format!("{META_PROPERTIES}: {error}"))))?;
@@ -240,7 +255,7 @@ async fn take(
         (Origin::TakeOverUnderWay, _) => takeover::finish(reactor, path).await,
     };
     match taken_over {
-        Ok(()) => Ok((lock, read_identity(disk, path).await?)),
+        Ok(()) => read_identity(disk, path).await,
         Err(TakeOverError::Refused(what)) => Err(Trouble::Mistake(takeover::refusal(path, &what))),
         Err(TakeOverError::Disk(what) | TakeOverError::Flush(what)) => {
             let what = format!("cannot be taken over from Kafka: {what}");

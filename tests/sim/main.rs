@@ -25,6 +25,7 @@ mod producer_expiry;
 mod rules;
 mod slow_disk;
 mod stages;
+mod stuck_names;
 mod takeover;
 mod two_crashes;
 mod wall_clock;

@@ -1,5 +1,6 @@
 //! Tasks of all shards of all processes, on one thread.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::future::Future;
 use std::pin::Pin;
@@ -145,6 +146,7 @@ struct Slab {
 pub(super) struct Executor {
     slab: RefCell<Slab>,
     ready: Arc<Ready>,
+    kept: RefCell<Vec<(ProcessId, Box<dyn Any>)>>,
 }
 
 impl Executor {
@@ -160,6 +162,7 @@ impl Executor {
             ready: Arc::new(Ready {
                 queues: Mutex::new(queues),
             }),
+            kept: RefCell::default(),
         }
     }
 
@@ -278,10 +281,24 @@ impl Executor {
         drop(dropped);
     }
 
+    /// Keeps a value until [`Executor::let_go`].
+    pub(super) fn keep(&self, process: ProcessId, value: Box<dyn Any>) {
+        self.kept.borrow_mut().push((process, value));
+    }
+
+    /// Drops what was kept for a process.
+    pub(super) fn let_go(&self, process: ProcessId) {
+        let is_its = |(of, _): &mut (ProcessId, _)| *of == process;
+        let dropped: Vec<_> = self.kept.borrow_mut().extract_if(.., is_its).collect();
+        drop(dropped);
+    }
+
     /// Drops every task and takes no new ones.
     pub(super) fn close(&self) {
         self.slab.borrow_mut().closed = true;
         self.drop_tasks(|_| true);
+        let kept = self.kept.take();
+        drop(kept);
     }
 
     /// How many tasks live, for messages about a world that stands still.

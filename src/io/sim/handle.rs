@@ -1,5 +1,6 @@
 //! A shard's handle: what the front calls.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -121,6 +122,11 @@ impl Handle {
             Poll::Pending
         })
         .await;
+    }
+
+    /// See [`Reactor::keep_until_end`](crate::io::Reactor::keep_until_end).
+    pub(in crate::io) fn keep_until_end(&self, value: Box<dyn Any>) {
+        self.inner.executor.keep(self.inner.process, value);
     }
 
     pub(in crate::io) fn spawn(&self, future: TaskFuture) {

@@ -258,6 +258,8 @@ impl Simulation {
             let machine = entry.machine;
             world.machine(machine).disk.kill(process, now);
             Network::kill(&mut world, process, false);
+            drop(world);
+            self.executor.let_go(process);
         }
     }
 
@@ -318,6 +320,7 @@ impl Simulation {
             Network::kill(&mut world, process, is_power_cut);
         }
         self.executor.drop_tasks(|owner| owner.process == process);
+        self.executor.let_go(process);
     }
 
     /// Stops a process where it is (SIGSTOP, a long pause of its host): its tasks do not run, while
@@ -393,6 +396,13 @@ impl Simulation {
         let delay = nanos(delay);
         let mut world = self.world.lock();
         world.machine(machine).disk.delays.push((kind, delay));
+    }
+
+    /// Makes renaming a file or directory take this long.
+    pub fn stick_rename(&self, machine: MachineId, from: &Path, duration: Duration) {
+        let stuck = (from.to_owned(), nanos(duration));
+        let mut world = self.world.lock();
+        world.machine(machine).disk.stuck_renames.push(stuck);
     }
 
     /// Makes every message from one shard to another of its process take this much longer.

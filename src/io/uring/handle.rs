@@ -1,5 +1,6 @@
 //! What a shard's tasks hold of their executor.
 
+use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -45,6 +46,7 @@ struct HandleInner {
     priming: Semaphore,
     paths_replaced: RefCell<BTreeSet<PathBuf>>,
     path_released: Notify,
+    kept: RefCell<Vec<Box<dyn Any>>>,
 }
 
 /// Something that must have ended before the executor may: counts itself.
@@ -88,6 +90,7 @@ impl Handle {
                 priming: Semaphore::new(1),
                 paths_replaced: RefCell::default(),
                 path_released: Notify::new(),
+                kept: RefCell::default(),
             }),
         }
     }
@@ -180,6 +183,17 @@ impl Handle {
     ) -> T {
         let _in_flight = self.in_flight();
         glommio::executor().spawn_blocking(work).await
+    }
+
+    /// See [`Reactor::keep_until_end`](crate::io::Reactor::keep_until_end).
+    pub(in crate::io) fn keep_until_end(&self, value: Box<dyn Any>) {
+        self.inner.kept.borrow_mut().push(value);
+    }
+
+    /// Drops what was kept until the end.
+    pub(super) fn let_go(&self) {
+        let kept = self.inner.kept.take();
+        drop(kept);
     }
 
     /// Holds the end of the executor back while it lives.

@@ -176,6 +176,7 @@ where
             };
             let result = body(reactor).await;
             handle.wind_up().await;
+            handle.let_go();
             result
         })
     }));

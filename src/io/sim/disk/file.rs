@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::super::Handle;
+use super::super::world::SharedWorld;
+use super::super::{Handle, MachineId};
 use super::operation::{Completion, DiskOperation, DiskOutput};
 use crate::io::{DirEntry, DiskFacts, FileSystem, OpenOptions, WRITE_UNIT, WriteCache};
 
@@ -53,7 +54,11 @@ impl Handle {
         };
         let file = SimFile {
             handle: self.clone(),
-            descriptor,
+            opened: Opened {
+                world: self.world().clone(),
+                machine: self.machine(),
+                descriptor,
+            },
             size: Cell::new(size),
         };
         if let Some(wait_max) = options.lock_within {
@@ -145,7 +150,7 @@ impl Handle {
             lock_within: Some(Duration::ZERO),
         };
         Ok(SimFileLock {
-            _file: self.open_file(path, options).await?,
+            _opened: self.open_file(path, options).await?.opened,
         })
     }
 
@@ -185,14 +190,21 @@ fn contents_of(buffer: &[u8]) -> Bytes {
 
 /// The guard of a lock file.
 pub struct SimFileLock {
-    _file: SimFile,
+    _opened: Opened,
 }
 
 /// A file opened by one shard.
 pub struct SimFile {
     handle: Handle,
-    descriptor: u64,
+    opened: Opened,
     size: Cell<u64>,
+}
+
+/// An open descriptor: it is closed when this is dropped.
+struct Opened {
+    world: SharedWorld,
+    machine: MachineId,
+    descriptor: u64,
 }
 
 impl SimFile {
@@ -202,7 +214,7 @@ impl SimFile {
 
     pub(in crate::io) async fn write_at(&self, buffer: Vec<u8>, position: u64) -> Result<Vec<u8>> {
         let data = contents_of(&buffer);
-        let descriptor = self.descriptor;
+        let descriptor = self.opened.descriptor;
         self.handle
             .done(DiskOperation::Write {
                 descriptor,
@@ -216,7 +228,7 @@ impl SimFile {
     }
 
     pub(in crate::io) async fn read_at(&self, position: u64, size: usize) -> Result<Bytes> {
-        let descriptor = self.descriptor;
+        let descriptor = self.opened.descriptor;
         match self
             .handle
             .on_disk(DiskOperation::Read {
@@ -232,7 +244,7 @@ impl SimFile {
     }
 
     pub(in crate::io) async fn sync_data(&self) -> Result<()> {
-        let descriptor = self.descriptor;
+        let descriptor = self.opened.descriptor;
         self.handle
             .done(DiskOperation::Sync {
                 descriptor,
@@ -242,7 +254,7 @@ impl SimFile {
     }
 
     pub(in crate::io) async fn sync_all(&self) -> Result<()> {
-        let descriptor = self.descriptor;
+        let descriptor = self.opened.descriptor;
         self.handle
             .done(DiskOperation::Sync {
                 descriptor,
@@ -252,7 +264,7 @@ impl SimFile {
     }
 
     pub(in crate::io) async fn set_size(&self, size: u64) -> Result<()> {
-        let descriptor = self.descriptor;
+        let descriptor = self.opened.descriptor;
         self.handle
             .done(DiskOperation::SetSize { descriptor, size })
             .await?;
@@ -272,7 +284,7 @@ impl SimFile {
                 .lock()
                 .machine(machine)
                 .disk
-                .try_lock(self.descriptor)
+                .try_lock(self.opened.descriptor)
             {
                 return Ok(());
             }
@@ -286,12 +298,9 @@ impl SimFile {
     }
 }
 
-impl Drop for SimFile {
+impl Drop for Opened {
     fn drop(&mut self) {
-        let mut world = self.handle.world().lock();
-        world
-            .machine(self.handle.machine())
-            .disk
-            .close(self.descriptor);
+        let mut world = self.world.lock();
+        world.machine(self.machine).disk.close(self.descriptor);
     }
 }

@@ -77,6 +77,8 @@ pub(in crate::io::sim) struct DiskState {
     pub(in crate::io::sim) slow_factor: u64,
     /// Nanoseconds that every operation of a kind takes longer.
     pub(in crate::io::sim) delays: Vec<(DiskFault, u64)>,
+    /// Names whose renaming takes so many nanoseconds.
+    pub(in crate::io::sim) stuck_renames: Vec<(PathBuf, u64)>,
     latency: Random,
     chance: Random,
 }
@@ -98,6 +100,7 @@ impl DiskState {
             fail_rules: Vec::new(),
             slow_factor: 1,
             delays: Vec::new(),
+            stuck_renames: Vec::new(),
             latency: Random::stream(seed, "disk latency", machine),
             chance: Random::stream(seed, "disk faults", machine),
         }
@@ -164,6 +167,12 @@ impl DiskState {
         if self.chance.chance(conditions.plan.stuck_disk) {
             let longest = STUCK_DISK_DURATION_MAX.as_nanos() as u64;
             duration = self.chance.between(DURATION_MAX, longest);
+            conditions.counts.stuck_operations += 1;
+        }
+        if let DiskOperation::Rename { from, .. } = &operation
+            && let Some((_, stuck)) = self.stuck_renames.iter().find(|(path, _)| path == from)
+        {
+            duration = *stuck;
             conditions.counts.stuck_operations += 1;
         }
         let submitted = Submitted {
