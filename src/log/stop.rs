@@ -5,8 +5,9 @@ use std::rc::Rc;
 use super::committer::FlushPhase;
 use super::log::LogInner;
 use super::removal::Target;
-use super::segment::{extension, segment_path};
-use super::{Landmark, LogError, checkpoint, roll};
+use super::segment::{Segment, extension, segment_path};
+use super::{Landmark, LogDirectory, LogError, checkpoint, roll};
+use crate::types::TopicPartition;
 
 /// Largest name of a file (Linux).
 const NAME_SIZE_MAX: usize = 255;
@@ -97,26 +98,41 @@ pub(super) async fn delete(log: &Rc<LogInner>) -> Result<(), LogError> {
     log.flush_all().await?;
     end_rolls(log).await?;
     close(log).await;
-    let name = log.partition.to_string();
-    let id = (u128::from(log.reactor.random()) << 64) | u128::from(log.reactor.random());
+    let segments = log.core.borrow().segments.values().cloned().collect();
+    put_aside(&log.directory, &log.partition, segments).await
+}
+
+/// Renames a partition's directory out of use, and removes it once nobody reads `segments`.
+async fn put_aside(
+    directory: &LogDirectory,
+    partition: &TopicPartition,
+    segments: Vec<Rc<Segment>>,
+) -> Result<(), LogError> {
+    let name = partition.to_string();
+    let path = directory.path().join(&name);
+    let reactor = directory.reactor();
+    let id = (u128::from(reactor.random()) << 64) | u128::from(reactor.random());
     let suffix = format!(".{id:032x}-delete");
     let kept = name.len().min(NAME_SIZE_MAX - suffix.len());
-    let aside = log
-        .directory
-        .path()
-        .join(format!("{}{suffix}", &name[..kept]));
-    let disk = log.directory.disk();
-    let failed = |error| LogError::io(&log.path, error);
-    disk.rename(&log.path, &aside).await.map_err(failed)?;
-    let synced = disk.sync_dir(log.directory.path()).await;
-    synced.map_err(|error| LogError::flush(log.directory.path(), error))?;
-    log.directory.removals().forget_below(&log.path);
+    let aside = directory.path().join(format!("{}{suffix}", &name[..kept]));
+    let disk = directory.disk();
+    let failed = |error| LogError::io(&path, error);
+    disk.rename(&path, &aside).await.map_err(failed)?;
+    let synced = disk.sync_dir(directory.path()).await;
+    synced.map_err(|error| LogError::flush(directory.path(), error))?;
+    directory.removals().forget_below(&path);
     let target = Target::Directory {
         path: aside,
         is_moved_durably: true,
     };
-    let segments = log.core.borrow().segments.values().cloned().collect();
-    let delay = log.directory.delete_delay();
-    log.directory.remove_later(delay, target, segments);
+    directory.remove_later(directory.delete_delay(), target, segments);
     Ok(())
+}
+
+impl LogDirectory {
+    /// As [`Log::delete`](super::Log::delete), for a log that could not be opened.
+    pub async fn delete_unopened(&self, partition: &TopicPartition) -> Result<(), LogError> {
+        let deleted = put_aside(self, partition, Vec::new()).await;
+        deleted.inspect_err(|error| self.fail_if_flush(error))
+    }
 }

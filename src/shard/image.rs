@@ -294,16 +294,44 @@ impl Core {
         for topic in delta.topics_deleted.values() {
             self.topic_configs.borrow_mut().remove(&topic.topic_id);
             for partition in partitions(topic) {
-                self.offline.borrow_mut().remove(&partition);
+                let was_offline = self.offline.borrow_mut().remove(&partition);
                 let replica = self.replicas.borrow_mut().remove(&partition);
-                let Some(replica) = replica else { continue };
-                super::produce::retire(self, &replica);
-                if let Err(error) = replica.log().delete().await {
-                    tracing::error!(partition = %replica.log().partition(), %error,
+                let deleted = if let Some(replica) = replica {
+                    super::produce::retire(self, &replica);
+                    replica.log().delete().await
+                } else if was_offline {
+                    self.delete_unopened(topic, partition).await
+                } else {
+                    continue;
+                };
+                if let Err(error) = deleted {
+                    let name = TopicPartition::new(Arc::clone(&topic.name), partition.partition);
+                    tracing::error!(partition = %name, %error,
                         "a deleted partition's directory could not be put aside");
                 }
             }
         }
+    }
+
+    /// Makes the place free of a partition that damage has kept offline. What lies in a directory
+    /// that is offline itself the next start puts aside.
+    async fn delete_unopened(
+        self: &Rc<Core>,
+        topic: &TopicImage,
+        partition: TopicIdPartition,
+    ) -> Result<(), LogError> {
+        let state = topic.partitions.get(partition.partition as usize);
+        let id = state.map(|state| state.directory_of(self.config.node_id));
+        let directory = id.and_then(|id| self.log_directory(id));
+        let Some(directory) = directory.filter(|directory| !directory.has_failed()) else {
+            return Ok(());
+        };
+        let name = TopicPartition::new(Arc::clone(&topic.name), partition.partition);
+        let path = directory.path().join(name.to_string());
+        if self.is_of_another(&path, partition).await {
+            return Ok(());
+        }
+        directory.delete_unopened(&name).await
     }
 
     /// Gives a topic's partitions their settings. Returns those that are in class P from now on and

@@ -183,6 +183,19 @@ impl Core {
         Ok(())
     }
 
+    /// Whether a partition's directory is not there, or says that it holds another one.
+    pub(super) async fn is_of_another(&self, path: &Path, partition: TopicIdPartition) -> bool {
+        let Some(name) = path.file_name().and_then(|name| name.to_str()) else {
+            return true;
+        };
+        if self.reactor.disk().list_dir(path).await.is_err() {
+            return true;
+        }
+        // What cannot be read says nothing.
+        let found = self.identify(path, name).await.unwrap_or_default();
+        found.is_some_and(|found| found != partition)
+    }
+
     /// The partition that a directory says it holds; `None` when it says none.
     async fn identify(
         &self,

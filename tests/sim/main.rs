@@ -20,6 +20,7 @@ mod frames;
 mod log_model;
 mod log_starts;
 mod metadata_changes;
+mod offline_partitions;
 mod one_log;
 mod producer_expiry;
 mod rules;
