@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use super::checkpoint::CheckpointFile;
 use super::committer::FlushPhase;
-use super::reader::ReadAhead;
+use super::reader::{ReadAhead, Turn};
 use super::segment::Segment;
 use super::spare::Spare;
 use super::tail::Tail;
@@ -17,7 +17,7 @@ use super::{
     AppendPlan, BatchToAppend, BrokenRule, LogConfig, LogDirectory, LogError, LogProgress,
     OnProgress, ReadBatches, ReadOutcome, ReadRequest, TimestampOffset, VerifyPace,
 };
-use crate::io::{Notify, Reactor, Semaphore};
+use crate::io::{Notify, Permit, Reactor, Semaphore};
 use crate::log_state::LogState;
 use crate::types::{Offset, Timestamp, TopicId, TopicPartition};
 
@@ -429,7 +429,21 @@ impl Log {
 
     /// Reads from disk if need be; any read may be given to it.
     pub async fn read_cold(&self, request: ReadRequest) -> Result<ReadBatches, LogError> {
-        super::reader::read_cold(&self.inner, request).await
+        let mut turn = Turn::unbounded();
+        super::reader::read_cold(&self.inner, request, &mut turn).await
+    }
+
+    /// As [`Log::read_cold`], when so many of the bytes of `turns` are free as it has to read at
+    /// once: more than was asked for, if the first batch is larger. They are taken until the permit
+    /// is dropped.
+    pub async fn read_cold_in_turn(
+        &self,
+        request: ReadRequest,
+        turns: &Semaphore,
+    ) -> Result<(ReadBatches, Option<Permit>), LogError> {
+        let mut turn = Turn::begin(turns, &request).await;
+        let batches = super::reader::read_cold(&self.inner, request, &mut turn).await?;
+        Ok((batches, turn.into_permit()))
     }
 
     /// The first record below `end_bound` that is not earlier than `timestamp`.

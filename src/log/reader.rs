@@ -20,7 +20,7 @@ use super::segment::{Segment, align_down, extension, segment_path};
 use super::segment_index::{IndexStart, SegmentIndex};
 use super::{Landmark, LogError};
 use crate::batch::{BatchHeader, HEADER_SIZE};
-use crate::io::{File, IoClass, OpenOptions, Task};
+use crate::io::{File, IoClass, OpenOptions, Permit, Semaphore, Task};
 use crate::types::Offset;
 
 /// Bytes that [`Log::read_cold`](super::Log::read_cold) returns at most, but for a first batch that
@@ -88,10 +88,56 @@ pub(super) fn read(
     Ok(ReadOutcome::Cold)
 }
 
+/// What a read holds of the bytes that several reads may hold together.
+pub(super) struct Turn<'a> {
+    turns: Option<&'a Semaphore>,
+    permit: Option<Permit>,
+}
+
+impl<'a> Turn<'a> {
+    /// Of a read that nothing bounds.
+    pub(super) fn unbounded() -> Turn<'a> {
+        Turn {
+            turns: None,
+            permit: None,
+        }
+    }
+
+    /// See [`Log::read_cold_in_turn`](super::Log::read_cold_in_turn).
+    pub(super) async fn begin(turns: &'a Semaphore, request: &ReadRequest) -> Turn<'a> {
+        let mut turn = Turn {
+            turns: Some(turns),
+            permit: None,
+        };
+        turn.grow_to(read_size_for(request) as usize).await;
+        turn
+    }
+
+    /// Waits until so many bytes may be read, while nothing is held.
+    async fn grow_to(&mut self, size: usize) {
+        let Some(turns) = self.turns else { return };
+        let wanted = size.min(turns.capacity());
+        if self
+            .permit
+            .as_ref()
+            .is_none_or(|permit| permit.amount() < wanted)
+        {
+            // First given back: two that wait for each other would wait for ever.
+            self.permit = None;
+            self.permit = Some(turns.acquire(wanted).await);
+        }
+    }
+
+    pub(super) fn into_permit(self) -> Option<Permit> {
+        self.permit
+    }
+}
+
 /// See [`Log::read_cold`](super::Log::read_cold).
 pub(super) async fn read_cold(
     log: &Rc<LogInner>,
     request: ReadRequest,
+    turn: &mut Turn<'_>,
 ) -> Result<ReadBatches, LogError> {
     log.directory.reached(Landmark::ColdRead);
     let mut search_from = request.offset;
@@ -108,7 +154,7 @@ pub(super) async fn read_cold(
             });
         };
         let lease = segment.lease();
-        let found = read_segment(log, &segment, &request).await;
+        let found = read_segment(log, &segment, &request, turn).await;
         drop(lease);
         match found {
             Ok(Some(batches)) => return Ok(batches),
@@ -154,6 +200,7 @@ async fn read_segment(
     log: &Rc<LogInner>,
     segment: &Rc<Segment>,
     request: &ReadRequest,
+    turn: &mut Turn<'_>,
 ) -> Result<Option<ReadBatches>, LogError> {
     let file = open(log, segment).await?;
     let read_size = read_size_for(request);
@@ -165,7 +212,7 @@ async fn read_segment(
             continuity: Continuity::at(log, segment, ahead.next_offset),
         };
         let data = ahead.data.and_then(|data| data.take());
-        return read_from(log, segment, &file, request, (place, data)).await;
+        return read_from(log, segment, &file, (request, turn), (place, data)).await;
     }
     let index = load_index(log, segment).await?;
     let place_at = |start: IndexStart| Place {
@@ -175,13 +222,27 @@ async fn read_segment(
         continuity: Continuity::at_index(log, segment, start),
     };
     let start = index.borrow().start_of(request.offset);
-    let found = read_from(log, segment, &file, request, (place_at(start), None)).await;
+    let found = read_from(
+        log,
+        segment,
+        &file,
+        (request, turn),
+        (place_at(start), None),
+    )
+    .await;
     if start.position == 0 || !matches!(found, Err(LogError::Corrupt { .. })) {
         return found;
     }
     // The index may be what is damaged.
     let before = index.borrow().start_before(start.position);
-    let again = read_from(log, segment, &file, request, (place_at(before), None)).await;
+    let again = read_from(
+        log,
+        segment,
+        &file,
+        (request, turn),
+        (place_at(before), None),
+    )
+    .await;
     if again.is_ok() {
         let path = segment_path(&log.path, segment.base_offset, extension::INDEX);
         let fault = format!("no batch at {} that fits its entry", start.position);
@@ -196,7 +257,7 @@ async fn read_from(
     log: &Rc<LogInner>,
     segment: &Rc<Segment>,
     file: &File,
-    request: &ReadRequest,
+    (request, turn): (&ReadRequest, &mut Turn<'_>),
     (mut place, mut data): (Place, Option<Task<std::io::Result<Bytes>>>),
 ) -> Result<Option<ReadBatches>, LogError> {
     let path = segment_path(&log.path, segment.base_offset, extension::LOG);
@@ -208,16 +269,13 @@ async fn read_from(
         place.continuity.extend_to(segment.end_offset.get());
         let position = place.position;
         if position >= end {
-            let complete = match is_whole {
-                true => place.continuity.end(),
-                false => Ok(()),
-            };
-            return match complete {
-                Ok(()) => Ok(None),
-                Err(fault) => Err(LogError::corrupt(&path, end, fault)),
-            };
+            if is_whole && let Err(fault) = place.continuity.end() {
+                return Err(LogError::corrupt(&path, end, fault));
+            }
+            return Ok(None);
         }
         let size = place.read_size.min(end - position) as usize;
+        turn.grow_to(size).await;
         let ahead = data.take();
         // What was read ahead may be less than what is wanted now.
         let size_min = if ahead.is_some() { 0 } else { size };

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::LogError;
 use super::log::LogInner;
 use super::read_types::{ReadRequest, TimestampOffset};
-use super::reader::{load_index, read_cold};
+use super::reader::{Turn, load_index, read_cold};
 use super::segment::{Segment, extension, segment_path};
 use super::segment_index::NO_TIMESTAMP;
 use crate::batch::{
@@ -197,7 +197,7 @@ async fn scan(
             size_max: LOOKUP_READ_SIZE,
             end_bound: end,
         };
-        let read = match read_cold(log, request).await {
+        let read = match read_cold(log, request, &mut Turn::unbounded()).await {
             Err(LogError::OffsetOutOfRange {
                 log_start_offset, ..
             }) if log_start_offset > offset => {

@@ -295,9 +295,8 @@ pub(super) async fn read_in_turn<T>(
     request: ReadRequest,
     keep: impl FnOnce(ReadBatches) -> T,
 ) -> Result<T, LogError> {
-    let size = request.size_max.clamp(COLD_READ_SIZE_MIN, COLD_READ_SIZE);
-    let _turn = core.cold_reads.acquire(size).await;
-    log.read_cold(request).await.map(keep)
+    let (batches, _permit) = log.read_cold_in_turn(request, &core.cold_reads).await?;
+    Ok(keep(batches))
 }
 
 /// Lets go of what was read when it is more than the answer may hold. It is known to be sound, and

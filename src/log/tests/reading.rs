@@ -1,4 +1,5 @@
 use super::*;
+use crate::io::Semaphore;
 use crate::metrics::Counter;
 
 /// What one read asks for: less than the log has, in many.
@@ -28,5 +29,48 @@ fn a_reader_that_comes_back_finds_its_next_bytes_read() {
             reactor.sleep(Duration::from_secs(1)).await;
             assert_eq!(reads() - before, expected, "reads of the disk");
         }
+    });
+}
+
+/// One batch of about seven times what a read begins with.
+async fn large_batch(reactor: &Reactor, log: &Log) -> Offset {
+    let mut builder = BatchBuilder::new(BatchOptions::default(), 0);
+    let now = reactor.wall_clock();
+    let value = vec![7; 7 * SIZE_MAX];
+    builder.append(now, None, Some(&value), &[]);
+    let offset = append_bytes(log, builder.close(), 0, now);
+    log.flush_all().await.unwrap();
+    offset
+}
+
+#[test]
+fn a_read_in_turn_counts_all_that_it_reads() {
+    run(&simulation(42), |reactor| async move {
+        let config = LogConfig {
+            segment_size_max: 1 << 30,
+            ..small_segments()
+        };
+        let (_directory, log) = open(&reactor, config).await;
+        let offset = large_batch(&reactor, &log).await;
+        let request = ReadRequest {
+            offset,
+            size_max: 1,
+            end_bound: Offset::MAX,
+        };
+        // Room for one of the two, and for the beginnings of both.
+        let turns = Semaphore::new(8 * SIZE_MAX);
+        let reads = [(); 2].map(|()| {
+            let (log, turns) = (log.clone(), turns.clone());
+            reactor.spawn(async move {
+                let read = log.read_cold_in_turn(request, &turns).await.unwrap();
+                let (batches, permit) = read;
+                assert!(batches.size > 7 * SIZE_MAX);
+                assert!(permit.unwrap().amount() >= batches.size);
+            })
+        });
+        for read in reads {
+            read.await;
+        }
+        assert_eq!(turns.available(), turns.capacity());
     });
 }
