@@ -9,9 +9,9 @@
 # Why each option: docs/containers.md, which also says what of this has been run and what has not.
 
 FROM rust:1.95.0-slim-bookworm AS build
-# The image has a C compiler; the build of glommio calls git.
+# The image has a C compiler; the build of glommio calls git, that of jemalloc make.
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends git \
+    && apt-get install -y --no-install-recommends git make \
     && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 # What rust-toolchain.toml would add (rustfmt, clippy) is not needed here.
