@@ -131,6 +131,10 @@ pub(super) struct CheckpointFile {
     /// Entries of the active segment's index files that are durable.
     index_synced: Cell<IndexSynced>,
     running: Semaphore,
+    /// Checkpoints of this process that have looked at the log, and the last of them that is
+    /// durable.
+    begun_count: Cell<u64>,
+    last_done: Cell<u64>,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -158,6 +162,8 @@ impl CheckpointFile {
             is_wanted: Cell::new(false),
             index_synced: Cell::default(),
             running: Semaphore::new(1),
+            begun_count: Cell::new(0),
+            last_done: Cell::new(0),
         }
     }
 
@@ -251,12 +257,19 @@ impl CheckpointFile {
     }
 }
 
-/// Makes a checkpoint of the log as it is now, as soon as that is durable.
+/// Makes a checkpoint of the log as it is now or later, as soon as that is durable. All who wait
+/// for one that is being made share the next.
 pub(super) async fn make(log: &Rc<LogInner>) -> Result<(), LogError> {
+    let begun_before = log.checkpoint.begun_count.get();
     let _running = log.checkpoint.running.acquire(1).await;
     if log.checkpoint.file.borrow().is_none() {
         return Err(LogError::Closed);
     }
+    if log.checkpoint.last_done.get() > begun_before {
+        return Ok(());
+    }
+    let this = log.checkpoint.begun_count.get() + 1;
+    log.checkpoint.begun_count.set(this);
     let (mut checkpoint, segment, bytes) = capture(log);
     log.checkpoint.tighten(checkpoint.unflushed_bytes_max);
     let older: Vec<_> = {
@@ -288,6 +301,7 @@ pub(super) async fn make(log: &Rc<LogInner>) -> Result<(), LogError> {
     write_slot(log, &checkpoint).await?;
     let durable_bytes = log.core.borrow().durable_bytes;
     log.checkpoint.covered_bytes.set(bytes.min(durable_bytes));
+    log.checkpoint.last_done.set(this);
     Ok(())
 }
 

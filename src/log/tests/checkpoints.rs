@@ -129,3 +129,31 @@ fn a_truncation_through_the_batch_with_the_start_may_be_cut_short() {
         "{ends:?}"
     );
 }
+
+/// Each waits for a flush and for what is being sealed: one for each who asks, and the last waits
+/// for all of them.
+#[test]
+fn who_waits_for_a_checkpoint_that_is_being_made_shares_the_next() {
+    run(&simulation(3), |reactor| async move {
+        let (_directory, log) = open(&reactor, small_segments()).await;
+        append(&reactor, &log, 5).await;
+        let before = log.inner.checkpoint.next_number();
+        let mut waiting = Vec::new();
+        for _ in 0..10 {
+            let now = reactor.wall_clock();
+            let end = append_at(&log, 0, now, now) + 1;
+            let inner = Rc::clone(&log.inner);
+            waiting.push(reactor.spawn(async move {
+                checkpoint::advance(&inner).await.unwrap();
+                assert!(inner.checkpoint.recovery_point() >= end);
+            }));
+            // It has begun to wait, and the first one to be made.
+            reactor.yield_now().await;
+        }
+        for waited in waiting {
+            waited.await;
+        }
+        let made = log.inner.checkpoint.next_number() - before;
+        assert!((1..=3).contains(&made), "{made} checkpoints");
+    });
+}
