@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::future::Future;
 use std::io::{ErrorKind, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -198,6 +198,41 @@ impl Disk {
         let (disk, from, to) = (self.clone(), from.to_owned(), to.to_owned());
         self.reactor
             .spawn(async move { on_disk!(disk, handle => handle.rename(&from, &to).await) })
+    }
+
+    /// [`Disk::rename`] of several, one after the other; the outcome of each. On the real disk one
+    /// trip to a thread that may block, and not one for each.
+    pub fn rename_each(&self, names: Vec<(PathBuf, PathBuf)>) -> Task<Vec<Result<()>>> {
+        let disk = self.clone();
+        self.reactor.spawn(async move {
+            match &disk.reactor.side {
+                Side::Uring(handle) => handle.rename_each(names).await,
+                Side::Sim(handle) => {
+                    let mut outcomes = Vec::with_capacity(names.len());
+                    for (from, to) in &names {
+                        outcomes.push(handle.rename(from, to).await);
+                    }
+                    outcomes
+                }
+            }
+        })
+    }
+
+    /// [`Disk::remove_file`] of several, as [`Disk::rename_each`].
+    pub fn remove_each(&self, paths: Vec<PathBuf>) -> Task<Vec<Result<()>>> {
+        let disk = self.clone();
+        self.reactor.spawn(async move {
+            match &disk.reactor.side {
+                Side::Uring(handle) => handle.remove_each(paths).await,
+                Side::Sim(handle) => {
+                    let mut outcomes = Vec::with_capacity(paths.len());
+                    for path in &paths {
+                        outcomes.push(handle.remove_file(path).await);
+                    }
+                    outcomes
+                }
+            }
+        })
     }
 
     /// Makes the names in a directory durable. It flushes no data of files.

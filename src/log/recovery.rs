@@ -422,15 +422,15 @@ impl Opening<'_> {
         segments: &mut BTreeMap<Offset, Rc<Segment>>,
         newest: &RecoveryCheckpoint,
     ) -> Result<(), LogError> {
+        let mut dropped = Vec::new();
         while let Some(first) = segments.first_entry()
             && *first.key() < newest.segment_base_offset
             && first.get().end_offset.get() <= newest.state.log_start_offset
         {
-            let segment = first.remove();
-            let disk = self.directory.disk();
-            let renamed = retention::rename_files(disk, &self.path, &segment).await?;
-            self.leftovers.extend(renamed);
+            dropped.push(first.remove());
         }
+        let renamed = retention::rename_files(self.directory.disk(), &self.path, &dropped).await?;
+        self.leftovers.extend(renamed.into_iter().flatten());
         Ok(())
     }
 

@@ -28,6 +28,9 @@ const STEP_SIZE: u64 = 16 << 20;
 /// left alone for half of the time.
 const PAUSE_MIN: Duration = Duration::from_millis(10);
 
+/// Files whose names go in one go: those of a few segments.
+const REMOVED_TOGETHER_MAX: usize = 16;
+
 /// What is to be removed.
 pub(super) enum Target {
     /// Files with their sizes.
@@ -149,13 +152,11 @@ async fn remove(directory: &LogDirectory, removal: Removal) {
             (files.collect(), Some(path))
         }
     };
-    for (path, size) in files {
+    for some in files.chunks(REMOVED_TOGETHER_MAX) {
         if directory.is_stopped() {
             return;
         }
-        if let Err(error) = remove_file(directory, &path, size).await {
-            tracing::warn!(path = %path.display(), %error, "a deleted file stays on disk");
-        }
+        remove_files(directory, some).await;
     }
     if let Some(path) = path
         && let Err(error) = disk.remove_dir_all(&path).await
@@ -201,22 +202,40 @@ pub(super) async fn shrink(
     Ok(())
 }
 
-/// Removes a file in steps; one that is gone is no error.
-async fn remove_file(directory: &LogDirectory, path: &Path, size: u64) -> std::io::Result<()> {
+/// Removes files, large ones in steps; one that is gone is no error.
+async fn remove_files(directory: &LogDirectory, files: &[(PathBuf, u64)]) {
     let disk = directory.disk();
-    if size > STEP_SIZE {
-        let options = OpenOptions {
-            write: true,
-            ..OpenOptions::default()
+    let mut names = Vec::with_capacity(files.len());
+    for (path, size) in files {
+        let shrunk = match *size > STEP_SIZE {
+            true => shrink_to_nothing(directory, path).await,
+            false => Ok(()),
         };
-        let file = match disk.open(path, options).await {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-            file => file?,
-        };
-        shrink(directory, &file, 0).await?;
+        match shrunk {
+            Ok(()) => names.push(path.clone()),
+            Err(error) => stays(path, &error),
+        }
     }
-    match disk.remove_file(path).await {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        removed => removed,
+    if directory.is_stopped() {
+        return;
     }
+    let outcomes = disk.remove_each(names.clone()).await;
+    for (path, outcome) in names.iter().zip(outcomes) {
+        outcome.unwrap_or_else(|error| stays(path, &error));
+    }
+}
+
+fn stays(path: &Path, error: &std::io::Error) {
+    if error.kind() != ErrorKind::NotFound {
+        tracing::warn!(path = %path.display(), %error, "a deleted file stays on disk");
+    }
+}
+
+async fn shrink_to_nothing(directory: &LogDirectory, path: &Path) -> std::io::Result<()> {
+    let options = OpenOptions {
+        write: true,
+        ..OpenOptions::default()
+    };
+    let file = directory.disk().open(path, options).await?;
+    shrink(directory, &file, 0).await
 }

@@ -21,6 +21,17 @@ use super::{BrokenRule, LogError, checkpoint, roll};
 use crate::io::Disk;
 use crate::types::{Offset, Timestamp};
 
+/// Segments whose files are renamed in one go.
+const RENAMED_TOGETHER_MAX: usize = 16;
+
+/// The files of a segment, by their extensions.
+const SEGMENT_FILES: [&str; 4] = [
+    extension::LOG,
+    extension::INDEX,
+    extension::TIME_INDEX,
+    extension::SNAPSHOT,
+];
+
 /// A segment, and the offset behind it.
 type Bounded = (Rc<Segment>, Offset);
 
@@ -150,9 +161,9 @@ pub(super) async fn drop_old_segments(
     log.check_open()?;
     let dropped = take_out(log, below);
     let delay = log.config.borrow().file_delete_delay;
-    for segment in &dropped {
-        let files = rename_files(log.directory.disk(), &log.path, segment).await;
-        let files = files.inspect_err(|error| log.directory.fail(error))?;
+    let renamed = rename_files(log.directory.disk(), &log.path, &dropped).await;
+    let renamed = renamed.inspect_err(|error| log.directory.fail(error))?;
+    for (segment, files) in dropped.iter().zip(renamed) {
         let target = Target::Segment {
             files,
             segment: Rc::clone(segment),
@@ -199,26 +210,37 @@ fn drops_ahead(log: &LogInner, segment: &Segment) -> bool {
         && segment.end_offset.get() <= log.state.borrow().log_start_offset
 }
 
-/// Renames a segment's files out of use; their new names and sizes.
+/// Renames the files of segments out of use; the new names and sizes of each segment's.
 pub(super) async fn rename_files(
     disk: &Disk,
     log_path: &Path,
-    segment: &Segment,
-) -> Result<Vec<(PathBuf, u64)>, LogError> {
-    let mut renamed = Vec::new();
-    for (extension, size) in [
-        (extension::LOG, segment.size.get()),
-        (extension::INDEX, 0),
-        (extension::TIME_INDEX, 0),
-        (extension::SNAPSHOT, 0),
-    ] {
-        let from = segment_path(log_path, segment.base_offset, extension);
-        let to = from.with_added_extension(extension::DELETED);
-        match disk.rename(&from, &to).await {
-            Ok(()) => renamed.push((to, size)),
-            // The snapshot of the first segment, or an index that was lost.
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(LogError::io(&from, error)),
+    segments: &[Rc<Segment>],
+) -> Result<Vec<Vec<(PathBuf, u64)>>, LogError> {
+    let mut renamed = Vec::with_capacity(segments.len());
+    for some in segments.chunks(RENAMED_TOGETHER_MAX) {
+        let names = some.iter().flat_map(|segment| {
+            SEGMENT_FILES.map(|extension| {
+                let from = segment_path(log_path, segment.base_offset, extension);
+                let to = from.with_added_extension(extension::DELETED);
+                (from, to)
+            })
+        });
+        let names: Vec<_> = names.collect();
+        let outcomes = disk.rename_each(names.clone()).await;
+        let mut named = names.into_iter().zip(outcomes);
+        for segment in some {
+            let mut files = Vec::new();
+            for (extension, ((from, to), outcome)) in SEGMENT_FILES.iter().zip(&mut named) {
+                let is_log = *extension == extension::LOG;
+                let size = if is_log { segment.size.get() } else { 0 };
+                match outcome {
+                    Ok(()) => files.push((to, size)),
+                    // The snapshot of the first segment, or an index that was lost.
+                    Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(LogError::io(&from, error)),
+                }
+            }
+            renamed.push(files);
         }
     }
     Ok(renamed)

@@ -6,10 +6,15 @@ use std::time::Duration;
 use super::core::Core;
 use super::message::{Reply, Request};
 use super::replica::Replica;
+use crate::io::Semaphore;
 use crate::log::LogError;
+use crate::types::Timestamp;
 
 /// The first round comes no later than this after the start (Kafka's `log.initial.task.delay.ms`).
 const FIRST_ROUND: Duration = Duration::from_secs(30);
+
+/// Logs of a shard whose starts move at the same time.
+const LOGS_AT_ONCE_MAX: usize = 32;
 
 /// On shard 0: a round every `log.retention.check.interval.ms`, until the broker stops.
 pub(super) async fn run(core: Rc<Core>) {
@@ -41,21 +46,36 @@ async fn round(core: &Rc<Core>) -> bool {
     true
 }
 
-/// Moves the starts of this shard's logs, one after the other; how many have moved since the last
-/// round, those that a client has moved among them.
+/// Moves the starts of this shard's logs; how many have moved since the last round, those that a
+/// client has moved among them. One that is written fast takes its time: its checkpoint waits for
+/// what is being sealed. The others do not wait for it.
 pub(super) async fn apply(core: &Core) -> usize {
-    let mut moved_count = 0;
+    let turns = Semaphore::new(LOGS_AT_ONCE_MAX);
+    let mut applying = Vec::new();
     for replica in replicas(core) {
-        let high_watermark = replica.leader().high_watermark();
+        let turn = turns.acquire(1).await;
         let now = core.reactor.wall_clock();
-        let applied = replica.log().apply_retention(high_watermark, now).await;
-        if let Err(error) = applied {
-            report(&replica, &error);
-        }
-        let start = replica.log().state().log_start_offset;
-        moved_count += usize::from(replica.noted_start.replace(start) < start);
+        applying.push(core.reactor.spawn(async move {
+            let moved = apply_to(&replica, now).await;
+            drop(turn);
+            moved
+        }));
+    }
+    let mut moved_count = 0;
+    for moved in applying {
+        moved_count += usize::from(moved.await);
     }
     moved_count
+}
+
+async fn apply_to(replica: &Replica, now: Timestamp) -> bool {
+    let high_watermark = replica.leader().high_watermark();
+    let applied = replica.log().apply_retention(high_watermark, now).await;
+    if let Err(error) = applied {
+        report(replica, &error);
+    }
+    let start = replica.log().state().log_start_offset;
+    replica.noted_start.replace(start) < start
 }
 
 pub(super) async fn drop_old_segments(core: &Core) {

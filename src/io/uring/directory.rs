@@ -43,6 +43,22 @@ impl Handle {
         self.blocking(move || fs::rename(from, to)).await
     }
 
+    pub(in crate::io) async fn rename_each(
+        &self,
+        names: Vec<(PathBuf, PathBuf)>,
+    ) -> Vec<Result<()>> {
+        self.beside(move || {
+            let outcomes = names.into_iter().map(|(from, to)| fs::rename(from, to));
+            outcomes.collect()
+        })
+        .await
+    }
+
+    pub(in crate::io) async fn remove_each(&self, paths: Vec<PathBuf>) -> Vec<Result<()>> {
+        self.beside(move || paths.into_iter().map(fs::remove_file).collect())
+            .await
+    }
+
     pub(in crate::io) async fn sync_dir(&self, path: &Path) -> Result<()> {
         let path = path.to_owned();
         self.blocking(move || File::open(path)?.sync_all()).await
