@@ -41,6 +41,12 @@ const LOG_START_CHECKPOINT: &str = "log-start-offset-checkpoint";
 /// Logs that are zeroed ahead at the same time, per directory and shard.
 const ZEROING_LOGS_MAX: usize = 8;
 
+/// Writes up to this size, bytes, go ahead of larger ones that wait for the budget...
+const SMALL_WRITE_SIZE_MAX: usize = 64 << 10;
+
+/// ... as long as so many bytes of them are in flight beyond it.
+const SMALL_WRITES_SIZE_MAX: i64 = 4 << 20;
+
 /// Bytes of sealed segments' indexes in memory, per directory and shard.
 const SEALED_INDEX_BYTES_MAX: usize = 32 << 20;
 
@@ -126,7 +132,8 @@ struct DirectoryInner {
     /// Logs that wait for write budget.
     starved: RefCell<VecDeque<Weak<LogInner>>>,
     dirty_changed: Notify,
-    write_bytes_available: Cell<usize>,
+    /// Less than nothing when small writes have gone ahead.
+    write_bytes_available: Cell<i64>,
     unwritten_bytes: Cell<u64>,
     delete_delay: Cell<Duration>,
     spare_buffers: RefCell<SpareBuffers>,
@@ -200,7 +207,7 @@ impl LogDirectory {
                 dirty: RefCell::default(),
                 starved: RefCell::default(),
                 dirty_changed: Notify::new(),
-                write_bytes_available: Cell::new(options.write_bytes_in_flight_max),
+                write_bytes_available: Cell::new(options.write_bytes_in_flight_max as i64),
                 unwritten_bytes: Cell::new(0),
                 delete_delay: Cell::new(options.delete_delay),
                 spare_buffers: RefCell::default(),
@@ -566,22 +573,28 @@ impl LogDirectory {
         }
     }
 
-    /// Takes budget for a write; `false` makes the log wait its turn.
+    /// Takes budget for a write; `false` makes the log wait its turn. Small ones do not wait behind
+    /// large ones of others.
     pub(super) fn take_write_budget(&self, log: &Rc<LogInner>, size: usize) -> bool {
         let available = self.inner.write_bytes_available.get();
-        if size > available {
+        let left = available - size as i64;
+        let least = match size <= SMALL_WRITE_SIZE_MAX {
+            true => -SMALL_WRITES_SIZE_MAX,
+            false => 0,
+        };
+        if left < least {
             self.inner
                 .starved
                 .borrow_mut()
                 .push_back(Rc::downgrade(log));
             return false;
         }
-        self.inner.write_bytes_available.set(available - size);
+        self.inner.write_bytes_available.set(left);
         true
     }
 
     pub(super) fn return_write_budget(&self, size: usize) {
-        let available = self.inner.write_bytes_available.get() + size;
+        let available = self.inner.write_bytes_available.get() + size as i64;
         self.inner.write_bytes_available.set(available);
         let starved = std::mem::take(&mut *self.inner.starved.borrow_mut());
         for log in starved.iter().filter_map(Weak::upgrade) {

@@ -32,8 +32,10 @@ use crate::types::{DirectoryId, ShardId};
 /// The place in `log.dirs` of the one with the metadata log.
 pub(super) const METADATA_DIRECTORY: usize = 0;
 
-/// Bytes of log writes that one shard may have in flight, in each directory.
-const WRITE_BYTES_IN_FLIGHT_MAX: usize = 16 << 20;
+/// Bytes of log writes that one shard may have in flight, in each directory: enough to keep a fast
+/// disk busy. The disk serves in order, so that more of them would only wait there, in front of
+/// what others wait for.
+const WRITE_BYTES_IN_FLIGHT_MAX: usize = 4 << 20;
 
 /// Bytes of zeros that one shard may have ahead of its appenders, in each directory.
 const ZERO_AHEAD_BYTES_MAX: u64 = 256 << 20;

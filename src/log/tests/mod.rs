@@ -9,6 +9,7 @@ mod retention;
 mod sealing;
 mod strays;
 mod truncation;
+mod write_budget;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
