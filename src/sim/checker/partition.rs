@@ -113,6 +113,16 @@ impl PartitionChecker {
         Ok(())
     }
 
+    /// The topic is deleted. Answers that are under way may still be of a time when damage had cut
+    /// the log.
+    pub(in crate::sim) fn forget_facts(&mut self) {
+        let damages = std::mem::take(&mut self.damages);
+        *self = PartitionChecker {
+            damages,
+            ..PartitionChecker::default()
+        };
+    }
+
     /// The disk has damaged a file of the log.
     pub(in crate::sim) fn damaged(&mut self, damage: Damage) {
         self.damages.add(damage);

@@ -251,7 +251,7 @@ impl Topics {
         topic
             .partitions
             .iter_mut()
-            .for_each(|p| *p = PartitionChecker::default());
+            .for_each(PartitionChecker::forget_facts);
         Some(topic_id)
     }
 

@@ -1,5 +1,7 @@
 //! The last look: every topic that must be there, every partition from its beginning to its end.
 
+use std::time::Duration;
+
 use super::cast::Cast;
 use super::{admin, damaged};
 use crate::client::{
@@ -7,6 +9,10 @@ use crate::client::{
 };
 use crate::sim::checker::{Invariant, Lifecycle};
 use crate::types::{Offset, TopicId};
+
+/// How often it is looked whether what was acknowledged can be read yet, and how long apart.
+const LOOKS_MAX: u32 = 50;
+const LOOK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Reads and checks everything, on a world in which nothing fails any more.
 pub(in crate::sim) async fn inspect(cast: Cast) {
@@ -38,10 +44,7 @@ async fn inspect_all(cast: &Cast, client: &Client) -> Result<(), ClientError> {
                 damaged::inspect(cast, client, topic_id, (&name, partition)).await;
                 continue;
             }
-            let listed = admin
-                .list_offsets(&name, &[(partition, OffsetSpec::Latest)])
-                .await?;
-            let end = listed.first().copied().flatten().unwrap_or(-1);
+            let end = settled_end(cast, &admin, topic_id, (&name, partition)).await?;
             let (start, end) = read_all(cast, client, topic_id, (&name, partition), end).await?;
             let mut topics = cast.ledger.topics.borrow_mut();
             let checked = topics
@@ -55,6 +58,32 @@ async fn inspect_all(cast: &Cast, client: &Client) -> Result<(), ClientError> {
         }
     }
     Ok(())
+}
+
+/// Where a partition ends once all that was acknowledged can be read, or never will: with acks=1
+/// the high watermark comes behind.
+async fn settled_end(
+    cast: &Cast,
+    admin: &Admin,
+    topic_id: TopicId,
+    (name, partition): (&str, i32),
+) -> Result<Offset, ClientError> {
+    let mut looks = 0;
+    loop {
+        let latest = [(partition, OffsetSpec::Latest)];
+        let listed = admin.list_offsets(name, &latest).await?;
+        let end = listed.first().copied().flatten().unwrap_or(-1);
+        let is_settled = {
+            let mut topics = cast.ledger.topics.borrow_mut();
+            let checker = topics.partition_mut(topic_id, partition);
+            checker.and_then(|checker| checker.check_end(end)).is_ok()
+        };
+        looks += 1;
+        if is_settled || looks == LOOKS_MAX {
+            return Ok(end);
+        }
+        cast.reactor.sleep(LOOK_INTERVAL).await;
+    }
 }
 
 /// Reads from the start up to `end` at least; returns where it began and where it came to, which

@@ -220,3 +220,15 @@ fn what_is_appended_behind_a_cut_may_be_found_only_through_the_damage_of_its_seg
     assert!(partition.judge_damage(Some(11)));
     assert_eq!(partition.readable_behind(12), Some(Offset::MAX));
 }
+
+#[test]
+fn a_deleted_partition_stays_a_damaged_one() {
+    let mut partition = filled(Survives::PowerCut);
+    partition.damaged(Damage {
+        unreadable: 10..12,
+        silent_from: None,
+    });
+    partition.forget_facts();
+    assert!(partition.is_damaged());
+    assert_eq!(partition.check_end(0), Ok(()));
+}
