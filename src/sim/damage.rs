@@ -129,7 +129,11 @@ impl Found {
             return;
         };
         let after = sim.file_contents(machine, &self.file).unwrap_or_default();
-        let end = after.iter().rposition(|&byte| byte != 0);
+        // Behind its end the broker writes, zeroes and cuts: what a stray write has left there
+        // shows nothing for long.
+        let log_end = self.batches.last().map_or(0, |batch| batch.bytes.end);
+        let within = &after[..after.len().min(log_end as usize)];
+        let end = within.iter().rposition(|&byte| byte != 0);
         let end = end.map_or(0, |last| last as u64 + 1);
         let mut behind = self.batches.iter().filter(|b| b.bytes.start >= end);
         let silent_from = behind.next().map_or(Offset::MAX, |b| b.offsets.start);
