@@ -204,35 +204,15 @@ impl Disk {
     /// trip to a thread that may block, and not one for each.
     pub fn rename_each(&self, names: Vec<(PathBuf, PathBuf)>) -> Task<Vec<Result<()>>> {
         let disk = self.clone();
-        self.reactor.spawn(async move {
-            match &disk.reactor.side {
-                Side::Uring(handle) => handle.rename_each(names).await,
-                Side::Sim(handle) => {
-                    let mut outcomes = Vec::with_capacity(names.len());
-                    for (from, to) in &names {
-                        outcomes.push(handle.rename(from, to).await);
-                    }
-                    outcomes
-                }
-            }
-        })
+        self.reactor
+            .spawn(async move { on_disk!(disk, handle => handle.rename_each(names).await) })
     }
 
     /// [`Disk::remove_file`] of several, as [`Disk::rename_each`].
     pub fn remove_each(&self, paths: Vec<PathBuf>) -> Task<Vec<Result<()>>> {
         let disk = self.clone();
-        self.reactor.spawn(async move {
-            match &disk.reactor.side {
-                Side::Uring(handle) => handle.remove_each(paths).await,
-                Side::Sim(handle) => {
-                    let mut outcomes = Vec::with_capacity(paths.len());
-                    for path in &paths {
-                        outcomes.push(handle.remove_file(path).await);
-                    }
-                    outcomes
-                }
-            }
-        })
+        self.reactor
+            .spawn(async move { on_disk!(disk, handle => handle.remove_each(paths).await) })
     }
 
     /// Makes the names in a directory durable. It flushes no data of files.

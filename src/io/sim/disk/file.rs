@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{Error, ErrorKind, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -102,6 +102,25 @@ impl Handle {
             to: to.to_owned(),
         })
         .await
+    }
+
+    pub(in crate::io) async fn rename_each(
+        &self,
+        names: Vec<(PathBuf, PathBuf)>,
+    ) -> Vec<Result<()>> {
+        let mut outcomes = Vec::with_capacity(names.len());
+        for (from, to) in &names {
+            outcomes.push(self.rename(from, to).await);
+        }
+        outcomes
+    }
+
+    pub(in crate::io) async fn remove_each(&self, paths: Vec<PathBuf>) -> Vec<Result<()>> {
+        let mut outcomes = Vec::with_capacity(paths.len());
+        for path in &paths {
+            outcomes.push(self.remove_file(path).await);
+        }
+        outcomes
     }
 
     pub(in crate::io) async fn sync_dir(&self, path: &Path) -> Result<()> {
