@@ -185,6 +185,14 @@ pub(super) async fn read_cold(
     }
 }
 
+/// What is read, for whom.
+struct Source<'a> {
+    log: &'a Rc<LogInner>,
+    segment: &'a Rc<Segment>,
+    file: File,
+    request: &'a ReadRequest,
+}
+
 /// Where a read is in its segment.
 #[derive(Clone, Copy)]
 struct Place {
@@ -202,7 +210,12 @@ async fn read_segment(
     request: &ReadRequest,
     turn: &mut Turn<'_>,
 ) -> Result<Option<ReadBatches>, LogError> {
-    let file = open(log, segment).await?;
+    let source = Source {
+        log,
+        segment,
+        file: open(log, segment).await?,
+        request,
+    };
     let read_size = read_size_for(request);
     if let Some(ahead) = take_read_ahead(log, segment, request.offset) {
         let place = Place {
@@ -212,7 +225,7 @@ async fn read_segment(
             continuity: Continuity::at(log, segment, ahead.next_offset),
         };
         let data = ahead.data.and_then(|data| data.take());
-        return read_from(log, segment, &file, (request, turn), (place, data)).await;
+        return read_from(&source, turn, place, data).await;
     }
     let index = load_index(log, segment).await?;
     let place_at = |start: IndexStart| Place {
@@ -222,27 +235,13 @@ async fn read_segment(
         continuity: Continuity::at_index(log, segment, start),
     };
     let start = index.borrow().start_of(request.offset);
-    let found = read_from(
-        log,
-        segment,
-        &file,
-        (request, turn),
-        (place_at(start), None),
-    )
-    .await;
+    let found = read_from(&source, turn, place_at(start), None).await;
     if start.position == 0 || !matches!(found, Err(LogError::Corrupt { .. })) {
         return found;
     }
     // The index may be what is damaged.
     let before = index.borrow().start_before(start.position);
-    let again = read_from(
-        log,
-        segment,
-        &file,
-        (request, turn),
-        (place_at(before), None),
-    )
-    .await;
+    let again = read_from(&source, turn, place_at(before), None).await;
     if again.is_ok() {
         let path = segment_path(&log.path, segment.base_offset, extension::INDEX);
         let fault = format!("no batch at {} that fits its entry", start.position);
@@ -254,12 +253,13 @@ async fn read_segment(
 
 /// Reads from a place on, the first of it from what was read ahead.
 async fn read_from(
-    log: &Rc<LogInner>,
-    segment: &Rc<Segment>,
-    file: &File,
-    (request, turn): (&ReadRequest, &mut Turn<'_>),
-    (mut place, mut data): (Place, Option<Task<std::io::Result<Bytes>>>),
+    source: &Source<'_>,
+    turn: &mut Turn<'_>,
+    mut place: Place,
+    mut data: Option<Task<std::io::Result<Bytes>>>,
 ) -> Result<Option<ReadBatches>, LogError> {
+    let (log, segment, request) = (source.log, source.segment, source.request);
+    let file = &source.file;
     let path = segment_path(&log.path, segment.base_offset, extension::LOG);
     loop {
         // Only what is written: whole batches if the segment takes no more, or up to the end of
