@@ -4,21 +4,18 @@
 use std::cell::RefCell;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex};
 
 use kafka_protocol::messages::delete_records_request::{
     DeleteRecordsPartition, DeleteRecordsTopic,
 };
 use kafka_protocol::messages::{DeleteRecordsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
-use ringlog::config::BrokerConfig;
+use ringlog::io::Reactor;
 use ringlog::io::sim::{DiskFault, MachineId, ProcessId, SimOptions, Simulation};
-use ringlog::io::{Reactor, StopSignal};
-use ringlog::server::{BrokerPlan, run_shard};
 use ringlog::shard::ShardError;
 use ringlog::types::ErrorCode;
 
-use crate::frames::{Frames, start_broker};
+use crate::frames::{Frames, launch, start_broker};
 use crate::stages::Client;
 
 const TWO: &str = "log.dirs=/first,/second";
@@ -41,23 +38,13 @@ fn world(seed: u64, mounts: &[&str]) -> Simulation {
 
 /// A broker that may end with an error; how its shards have ended.
 fn start_frail(sim: &Simulation) -> (ProcessId, Ends) {
-    let settings = ["listeners=PLAINTEXT://127.0.0.1:9092", TWO].map(str::to_owned);
-    let config = BrokerConfig::load(None, &settings).unwrap();
-    let started = Arc::new(Mutex::new(false));
-    let told = Arc::clone(&started);
-    let report = Arc::new(move |result: Result<_, _>| *told.lock().unwrap() = result.is_ok());
-    let plan = BrokerPlan::new(config, SHARD_COUNT.into(), StopSignal::new(), report);
+    let settings = ["listeners=PLAINTEXT://127.0.0.1:9092", TWO];
     let ends = Ends::default();
     let ended = Rc::clone(&ends);
-    let process = sim.start(MachineId::FIRST, SHARD_COUNT.into(), move |reactor| {
-        let (plan, ended) = (plan.clone(), Rc::clone(&ended));
-        async move {
-            let end = run_shard(reactor, plan).await;
-            ended.borrow_mut().push(end);
-        }
-    });
-    sim.run_until(|_| *started.lock().unwrap());
-    (process, ends)
+    let note = move |end| ended.borrow_mut().push(end);
+    let started = launch(sim, SHARD_COUNT.into(), &settings, note);
+    assert_eq!(started.refusal, None);
+    (started.process, ends)
 }
 
 /// Which partitions of the client's topic lie in a directory.

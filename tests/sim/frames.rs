@@ -7,13 +7,14 @@ use std::time::Duration;
 use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::protocol::Request;
 use ringlog::config::BrokerConfig;
-use ringlog::io::sim::{MachineId, Simulation};
+use ringlog::io::sim::{MachineId, ProcessId, Simulation};
 use ringlog::io::{Closer, Reactor, Reader, StopSignal, Writer};
 use ringlog::protocol::{
     FRAME_PREFIX_SIZE, decode_response, encode_request, response_correlation_id,
     response_frame_size,
 };
 use ringlog::server::{BrokerPlan, run_shard};
+use ringlog::shard::ShardError;
 
 use crate::exposition::Exposition;
 
@@ -38,24 +39,51 @@ const SMALL: &[&str] = &[
 
 /// Starts a broker and runs the world until clients can connect; what stops it.
 pub(crate) fn start_broker(sim: &Simulation, shard_count: usize, more: &[&str]) -> StopSignal {
-    let settings = SMALL.iter().chain(more).map(|&setting| setting.to_owned());
-    let config = BrokerConfig::load(None, &settings.collect::<Vec<_>>()).expect("sound settings");
+    let settings: Vec<&str> = SMALL.iter().chain(more).copied().collect();
+    let well = |end: Result<(), ShardError>| end.expect("the shard ends well");
+    let started = launch(sim, shard_count, &settings, well);
+    if let Some(error) = started.refusal {
+        panic!("the broker does not start: {error}");
+    }
+    started.stop
+}
+
+/// A broker that serves, or has given up.
+pub(crate) struct Started {
+    pub(crate) process: ProcessId,
+    pub(crate) stop: StopSignal,
+    /// Why it does not serve.
+    pub(crate) refusal: Option<String>,
+}
+
+/// Starts a broker with these settings alone and runs the world until clients can connect or it has
+/// given up. `on_end` is told how each shard ends.
+pub(crate) fn launch(
+    sim: &Simulation,
+    shard_count: usize,
+    settings: &[&str],
+    on_end: impl Fn(Result<(), ShardError>) + Clone + 'static,
+) -> Started {
+    let settings: Vec<String> = settings.iter().map(|&setting| setting.to_owned()).collect();
+    let config = BrokerConfig::load(None, &settings).expect("sound settings");
     let stop = StopSignal::new();
-    let started = Arc::new(Mutex::new(false));
-    let told = Arc::clone(&started);
-    let report = move |info: Result<_, _>| {
-        if let Err(error) = info {
-            panic!("the broker does not start: {error}");
-        }
-        *told.lock().unwrap() = true;
+    let reported = Arc::new(Mutex::new(None));
+    let told = Arc::clone(&reported);
+    let report = move |result: Result<_, ShardError>| {
+        *told.lock().unwrap() = Some(result.err().map(|error| error.to_string()));
     };
     let plan = BrokerPlan::new(config, shard_count, stop.clone(), Arc::new(report));
-    sim.start(MachineId::FIRST, shard_count, move |reactor| {
-        let plan = plan.clone();
-        async move { run_shard(reactor, plan).await.expect("the shard ends well") }
+    let process = sim.start(MachineId::FIRST, shard_count, move |reactor| {
+        let (plan, on_end) = (plan.clone(), on_end.clone());
+        async move { on_end(run_shard(reactor, plan).await) }
     });
-    sim.run_until(|_| *started.lock().unwrap());
-    stop
+    sim.run_until(|_| reported.lock().unwrap().is_some());
+    let refusal = reported.lock().unwrap().take().flatten();
+    Started {
+        process,
+        stop,
+        refusal,
+    }
 }
 
 /// A connection to the broker.

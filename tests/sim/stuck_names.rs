@@ -2,19 +2,14 @@
 //! whoever comes next must not be there when it happens.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::{DeleteTopicsRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
-use ringlog::config::BrokerConfig;
-use ringlog::io::StopSignal;
-use ringlog::io::sim::{MachineId, ProcessId, SimOptions, Simulation};
-use ringlog::server::{BrokerPlan, run_shard};
-use ringlog::shard::ShardError;
+use ringlog::io::sim::{MachineId, SimOptions, Simulation};
 
-use crate::frames::Frames;
+use crate::frames::{Frames, Started, launch};
 use crate::stages::Client;
 
 const SHARD_COUNT: u16 = 2;
@@ -24,37 +19,9 @@ const STUCK: Duration = Duration::from_secs(25);
 
 const DELETE_VERSION: i16 = 6;
 
-struct Started {
-    process: ProcessId,
-    stop: StopSignal,
-    /// Why it did not start.
-    refusal: Option<String>,
-}
-
-/// Starts a broker and runs the world until clients can connect or it has given up.
 fn start(sim: &Simulation) -> Started {
-    let settings = ["listeners=PLAINTEXT://127.0.0.1:9092", "log.dirs=/data"].map(str::to_owned);
-    let config = BrokerConfig::load(None, &settings).unwrap();
-    let stop = StopSignal::new();
-    let reported = Arc::new(Mutex::new(None));
-    let told = Arc::clone(&reported);
-    let report = move |result: Result<_, ShardError>| {
-        *told.lock().unwrap() = Some(result.err().map(|error| error.to_string()));
-    };
-    let plan = BrokerPlan::new(config, SHARD_COUNT.into(), stop.clone(), Arc::new(report));
-    let process = sim.start(MachineId::FIRST, SHARD_COUNT.into(), |reactor| {
-        let plan = plan.clone();
-        async move {
-            let _ = run_shard(reactor, plan).await;
-        }
-    });
-    sim.run_until(|_| reported.lock().unwrap().is_some());
-    let refusal = reported.lock().unwrap().take().unwrap();
-    Started {
-        process,
-        stop,
-        refusal,
-    }
+    let settings = ["listeners=PLAINTEXT://127.0.0.1:9092", "log.dirs=/data"];
+    launch(sim, SHARD_COUNT.into(), &settings, drop)
 }
 
 /// Deletes a topic, whose directory the disk renames late, and stops the broker before that;

@@ -12,16 +12,6 @@ async fn open_again(reactor: &Reactor, fault: &DirectoryFault) -> LogDirectory {
     LogDirectory::open(reactor, options).await.unwrap()
 }
 
-async fn open_log(directory: &LogDirectory, topic: &str, config: LogConfig) -> Log {
-    let options = OpenLog {
-        partition: TopicPartition::new(topic, 0),
-        topic_id: TopicId([topic.as_bytes()[0]; 16]),
-        config,
-        on_progress: Rc::new(|_| {}),
-    };
-    Log::open(directory, options).await.unwrap().0
-}
-
 /// Flushes only when it is asked.
 fn lazy() -> LogConfig {
     LogConfig {

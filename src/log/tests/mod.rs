@@ -71,6 +71,17 @@ async fn try_open(directory: &LogDirectory, config: LogConfig) -> Result<Log, Lo
     Log::open(directory, options).await.map(|(log, _)| log)
 }
 
+/// A log beside others.
+async fn open_log(directory: &LogDirectory, topic: &str, config: LogConfig) -> Log {
+    let options = OpenLog {
+        partition: TopicPartition::new(topic, 0),
+        topic_id: TopicId([topic.as_bytes()[0]; 16]),
+        config,
+        on_progress: Rc::new(|_| {}),
+    };
+    Log::open(directory, options).await.unwrap().0
+}
+
 async fn open(reactor: &Reactor, config: LogConfig) -> (LogDirectory, Log) {
     let directory = open_directory(reactor).await;
     let log = try_open(&directory, config).await.unwrap();
@@ -106,6 +117,14 @@ fn append_batch(
     let mut builder = BatchBuilder::new(options, 0);
     builder.append(timestamp, None, Some(VALUE), &[]);
     append_bytes(log, builder.close(), epoch, now)
+}
+
+/// Appends a batch of one record with a value of `size` bytes.
+fn append_sized(reactor: &Reactor, log: &Log, size: usize) -> Offset {
+    let now = reactor.wall_clock();
+    let mut builder = BatchBuilder::new(BatchOptions::default(), 0);
+    builder.append(now, None, Some(&vec![7; size]), &[]);
+    append_bytes(log, builder.close(), 0, now)
 }
 
 /// Appends a batch of one record.

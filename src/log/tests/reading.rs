@@ -5,14 +5,17 @@ use crate::metrics::Counter;
 /// What one read asks for: less than the log has, in many.
 const SIZE_MAX: usize = 128 << 10;
 
+fn one_segment() -> LogConfig {
+    LogConfig {
+        segment_size_max: 1 << 30,
+        ..small_segments()
+    }
+}
+
 #[test]
 fn a_reader_that_comes_back_finds_its_next_bytes_read() {
     run(&simulation(41), |reactor| async move {
-        let config = LogConfig {
-            segment_size_max: 1 << 30,
-            ..small_segments()
-        };
-        let (directory, log) = open(&reactor, config).await;
+        let (directory, log) = open(&reactor, one_segment()).await;
         append(&reactor, &log, 8 * SIZE_MAX / VALUE.len()).await;
         let reads = || directory.metrics().snapshot().counter(Counter::DiskReads);
         let before = reads();
@@ -32,26 +35,13 @@ fn a_reader_that_comes_back_finds_its_next_bytes_read() {
     });
 }
 
-/// One batch of about seven times what a read begins with.
-async fn large_batch(reactor: &Reactor, log: &Log) -> Offset {
-    let mut builder = BatchBuilder::new(BatchOptions::default(), 0);
-    let now = reactor.wall_clock();
-    let value = vec![7; 7 * SIZE_MAX];
-    builder.append(now, None, Some(&value), &[]);
-    let offset = append_bytes(log, builder.close(), 0, now);
-    log.flush_all().await.unwrap();
-    offset
-}
-
 #[test]
 fn a_read_in_turn_counts_all_that_it_reads() {
     run(&simulation(42), |reactor| async move {
-        let config = LogConfig {
-            segment_size_max: 1 << 30,
-            ..small_segments()
-        };
-        let (_directory, log) = open(&reactor, config).await;
-        let offset = large_batch(&reactor, &log).await;
+        let (_directory, log) = open(&reactor, one_segment()).await;
+        // About seven times what a read begins with.
+        let offset = append_sized(&reactor, &log, 7 * SIZE_MAX);
+        log.flush_all().await.unwrap();
         let request = ReadRequest {
             offset,
             size_max: 1,

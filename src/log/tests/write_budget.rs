@@ -5,23 +5,6 @@ use super::*;
 /// A write of the largest size at a time.
 const BUDGET: usize = 1 << 20;
 
-async fn open_named(directory: &LogDirectory, topic: &str) -> Log {
-    let options = OpenLog {
-        partition: TopicPartition::new(topic, 0),
-        topic_id: TopicId([7; 16]),
-        config: LogConfig::default(),
-        on_progress: Rc::new(|_| {}),
-    };
-    Log::open(directory, options).await.unwrap().0
-}
-
-fn append_record(reactor: &Reactor, log: &Log, size: usize) {
-    let now = reactor.wall_clock();
-    let mut builder = BatchBuilder::new(BatchOptions::default(), 0);
-    builder.append(now, None, Some(&vec![7; size]), &[]);
-    append_bytes(log, builder.close(), 0, now);
-}
-
 #[test]
 fn a_small_write_does_not_wait_behind_large_ones_of_others() {
     run(&simulation(43), |reactor| async move {
@@ -32,14 +15,14 @@ fn a_small_write_does_not_wait_behind_large_ones_of_others() {
             ..DirectoryOptions::new(PathBuf::from(DIRECTORY), TailBudget::new(0))
         };
         let directory = LogDirectory::open(&reactor, options).await.unwrap();
-        let large = open_named(&directory, "large").await;
-        let small = open_named(&directory, "small").await;
+        let large = open_log(&directory, "large", LogConfig::default()).await;
+        let small = open_log(&directory, "small", LogConfig::default()).await;
         for _ in 0..64 {
-            append_record(&reactor, &large, BUDGET - 100);
+            append_sized(&reactor, &large, BUDGET - 100);
         }
         // Its first writes are at the disk, and the next ones wait for the budget.
         reactor.yield_now().await;
-        append_record(&reactor, &small, 100);
+        append_sized(&reactor, &small, 100);
         small.flush_all().await.unwrap();
         let core = large.inner.core.borrow();
         assert!(core.written_bytes < core.appended_bytes / 2);
